@@ -1,0 +1,1 @@
+"""gRPC as every service speaks it: servers, channels, and failures as status codes."""
