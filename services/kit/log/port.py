@@ -12,11 +12,16 @@ APPEND_LIMIT_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. `source` is the sequence of the input record that a derived record comes from, else 0."""
+    """One record. `source` is the sequence of the input record that a derived record comes from, else 0.
+
+    `dead_letter` marks what stands in place of an input record that could not be applied: a replay has to
+    set the same records aside, whatever made them fail.
+    """
 
     seq: int
     payload: bytes
     source: int = 0
+    dead_letter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class Entry:
 
     payload: bytes
     source: int = 0
+    dead_letter: bool = False
 
 
 class LogError(Exception):
@@ -60,11 +66,15 @@ class Log(Protocol):
     def read(self, after_seq: int, limit: int = 100) -> list[Record]:
         """Return up to `limit` records after `after_seq`, in order, without gaps; raises Corrupt instead of skipping.
 
+        Returns fewer where an engine bounds the bytes of one answer, but none only at the end of the log.
         Raises Corrupt also where `after_seq` lies before what trim left or after the end of the log.
         """
 
     def last(self) -> Record | None:
         """Return the last record, or None where none was ever appended. Survives trim."""
+
+    def last_seq(self) -> int:
+        """Return the last sequence that was given out, or 0; cheaper than `last`, which reads the record."""
 
     def first_seq(self) -> int:
         """Return the sequence of the oldest record that is kept, or the last sequence + 1 where none is."""

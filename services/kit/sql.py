@@ -1,0 +1,157 @@
+"""One relational database: SQLite for one machine, PostgreSQL for a cluster, by the same text.
+
+A write that has returned is on disk. What the two dialects need differently is here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from services.kit.signal import Signal
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a statement waits for another process's write: longer than any transaction of ours."""
+
+POOL_SIZE = 32
+"""Connections that are kept open: stages, waiting readers and RPC threads of one process."""
+
+_MODE = "coterie_mode"
+"""Execution option that says how a transaction begins: `read`, `write` or `each` (none at all)."""
+
+
+class Database:
+    """A database with one writer at a time in this process; readers see the last commit and never wait.
+
+    `url` is SQLAlchemy's: `sqlite:///path`, `sqlite://` (in memory: readers and writers take turns) or
+    `postgresql+driver://...`. Writes of several processes on one SQLite file wait for each other.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(self._url) if self._sqlite else _server_engine(self._url)
+        self._shared = isinstance(self._engine.pool, StaticPool)
+        self._turn = _Turn(self._url.render_as_string())
+        self._signals: dict[str, Signal] = {}
+        self._signals_lock = threading.Lock()
+
+    def signal(self, name: str) -> Signal:
+        """Return the signal of that name: by it, users of this object tell each other of commits."""
+        with self._signals_lock:
+            return self._signals.setdefault(name, Signal())
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Run one write transaction: committed at the end of the block, rolled back on any error.
+
+        Raises RuntimeError where this thread has one open already.
+        """
+        with self._turn.taken(), self._begun("write") as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Run reads that all see one state of the database."""
+        if self._shared:
+            with self._turn.taken(), self._begun("read") as connection:
+                yield connection
+        else:
+            with self._begun("read") as connection:
+                yield connection
+
+    @contextmanager
+    def watch(self) -> Iterator[Connection]:
+        """Run reads of which each sees the newest state: for polling."""
+        if self._shared:
+            raise RuntimeError("a database in memory has no other writers to watch for")
+        options = {_MODE: "each"} if self._sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with self._engine.connect() as connection:
+            yield connection.execution_options(**options)
+
+    @property
+    def shared_with_processes(self) -> bool:
+        """Whether another process can write to it."""
+        return not self._shared
+
+    def create(self, metadata: MetaData) -> None:
+        """Create the tables that are not there yet."""
+        with self.write() as connection:
+            metadata.create_all(connection)
+
+    def close(self) -> None:
+        """Close every connection; the object is of no use afterwards."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _begun(self, mode: str) -> Iterator[Connection]:
+        options: dict[str, Any] = {_MODE: mode}
+        if not self._sqlite and mode == "read":
+            options["isolation_level"] = "REPEATABLE READ"
+        with self._engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+
+class _Turn:
+    """A lock that says so, instead of standing still, when its holder asks again."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        me = threading.get_ident()
+        if self._holder == me:
+            raise RuntimeError(f"{self._what}: this thread has a transaction open already")
+        with self._lock:
+            self._holder = me
+            try:
+                yield
+            finally:
+                self._holder = None
+
+
+def _server_engine(url: URL) -> Engine:
+    return create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    in_memory = url.database in {None, "", ":memory:"}
+    arguments = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
+    engine = (
+        create_engine(url, poolclass=StaticPool, connect_args=arguments)
+        if in_memory
+        else create_engine(url, pool_size=POOL_SIZE, max_overflow=0, connect_args=arguments)
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would begin transactions by itself, and too late: we begin them.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get(_MODE)
+    # A write that begins as a read fails when another process writes in between: take the lock first.
+    if mode == "write":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif mode == "read":
+        connection.exec_driver_sql("BEGIN")
