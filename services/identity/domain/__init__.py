@@ -1,0 +1,1 @@
+"""The identity graph and the log's time: pure, deterministic, without input or output."""

@@ -1,0 +1,63 @@
+"""What one input can change in the graph. The journal and the facts are made of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.identity.domain.namespaces import Identifier
+
+OTHER_PARTITION = "other_partition"
+"""Reason of a merge that is refused because the two profiles live in different partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """An identifier is the profile's from now on; `former` held it before, 0 where nobody did."""
+
+    profile_id: int
+    identifier: Identifier
+    former: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """`loser` is part of `profile_id` from now on."""
+
+    profile_id: int
+    loser: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`profile_id` was not linked with `other` (0: an identifier that nobody holds).
+
+    `reason` is the unique namespace in which they differ, a limit (`limit:email`, `limit:total`)
+    or OTHER_PARTITION. The same refusal is told once, however often it is tried.
+    """
+
+    profile_id: int
+    other: int
+    reason: str
+
+
+Change = Assigned | Merged | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One change with its cause: the input `index` of inbound record `seq`, and log time.
+
+    `number` orders the changes of one input.
+    """
+
+    seq: int
+    index: int
+    number: int
+    input_id: str
+    log_time_ms: int
+    change: Change
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Order of the journal, and identity of an entry."""
+        return self.seq, self.index, self.number

@@ -1,0 +1,164 @@
+"""The graph: which profile holds which identifier, and where merged profiles went.
+
+A plain store of what holds now, with the few moves that keep it whole: an identifier has one
+holder, and every redirect ends at a live profile. Whether a move is right is decided in `linking`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from services.identity.domain.changes import Assigned, Merged, Refused
+from services.identity.domain.namespaces import Identifier
+
+ORDINAL_BITS = 32
+"""A profile id is the partition above this many bits of ordinal."""
+
+
+class Graph:
+    """Identifiers, profiles and redirects, and which of them changed since `clear_touched`."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._holders: dict[Identifier, int] = {}
+        self._identifiers: dict[int, tuple[Identifier, ...]] = {}
+        self._redirects: dict[int, int] = {}
+        self._absorbed: dict[int, tuple[int, ...]] = {}
+        self._last_ordinals = [0] * partitions
+        self._refusals: set[Refused] = set()
+        self.touched_identifiers: dict[Identifier, None] = {}
+        self.touched_profiles: dict[int, None] = {}
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return self._partitions
+
+    def holder(self, identifier: Identifier) -> int | None:
+        """Return the live profile that holds the identifier, None where nobody does."""
+        return self._holders.get(identifier)
+
+    def common_holder(self, identifiers: Iterable[Identifier]) -> int | None:
+        """Return the profile that holds all of them, None where there is no such one."""
+        holders = {self._holders.get(identifier) for identifier in identifiers}
+        return holders.pop() if len(holders) == 1 else None
+
+    def identifiers_of(self, profile_id: int) -> tuple[Identifier, ...]:
+        """Return the identifiers of a live profile."""
+        return self._identifiers.get(profile_id, ())
+
+    def live(self, profile_id: int) -> int | None:
+        """Return the profile that this id finds now, None for an id that was never given out."""
+        partition, ordinal = profile_id >> ORDINAL_BITS, profile_id & (1 << ORDINAL_BITS) - 1
+        if partition >= self._partitions or not 0 < ordinal <= self._last_ordinals[partition]:
+            return None
+        return self._redirects.get(profile_id, profile_id)
+
+    def absorbed(self, profile_id: int) -> tuple[int, ...]:
+        """Return the profiles that were merged into this live one, directly or not, by id."""
+        return tuple(sorted(self._absorbed.get(profile_id, ())))
+
+    def profile_count(self) -> int:
+        """Return how many live profiles there are."""
+        return sum(self._last_ordinals) - len(self._redirects)
+
+    def create(self, first: Identifier) -> Assigned:
+        """Make a profile for an identifier that nobody holds, in the partition of its hash."""
+        partition = partition_of(first, self._partitions)
+        self._last_ordinals[partition] += 1
+        profile_id = partition << ORDINAL_BITS | self._last_ordinals[partition]
+        self._identifiers[profile_id] = ()
+        self.touched_profiles[profile_id] = None
+        return self.assign(first, profile_id)
+
+    def assign(self, identifier: Identifier, profile_id: int) -> Assigned:
+        """Give the identifier to a live profile, whoever held it before."""
+        former = self._holders.get(identifier, 0)
+        if former:
+            kept = tuple(one for one in self._identifiers[former] if one != identifier)
+            self._identifiers[former] = kept
+        self._holders[identifier] = profile_id
+        self._identifiers[profile_id] = (*self._identifiers[profile_id], identifier)
+        self.touched_identifiers[identifier] = None
+        return Assigned(profile_id, identifier, former)
+
+    def merge(self, winner: int, loser: int) -> Merged:
+        """Make one live profile part of another; all ids that found the loser find the winner."""
+        moved = self._identifiers.pop(loser)
+        for identifier in moved:
+            self._holders[identifier] = winner
+            self.touched_identifiers[identifier] = None
+        self._identifiers[winner] = (*self._identifiers[winner], *moved)
+        gone = (loser, *self._absorbed.pop(loser, ()))
+        for profile_id in gone:
+            self._redirects[profile_id] = winner
+            self.touched_profiles[profile_id] = None
+        self._absorbed[winner] = (*self._absorbed.get(winner, ()), *gone)
+        return Merged(winner, loser)
+
+    def refuse(self, refused: Refused) -> bool:
+        """Note a refusal; return whether it is news."""
+        if refused in self._refusals:
+            return False
+        self._refusals.add(refused)
+        return True
+
+    def clear_touched(self) -> None:
+        """Say that all changes so far are stored."""
+        self.touched_identifiers.clear()
+        self.touched_profiles.clear()
+
+    def redirect_of(self, profile_id: int) -> int:
+        """Return where a merged profile went, 0 for a live one."""
+        return self._redirects.get(profile_id, 0)
+
+    def load_profiles(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Take in all profiles of a store as (profile id, merged into or 0)."""
+        absorbed: dict[int, list[int]] = {}
+        for profile_id, merged_into in rows:
+            partition = profile_id >> ORDINAL_BITS
+            ordinal = profile_id & (1 << ORDINAL_BITS) - 1
+            self._last_ordinals[partition] = max(self._last_ordinals[partition], ordinal)
+            if merged_into:
+                self._redirects[profile_id] = merged_into
+                absorbed.setdefault(merged_into, []).append(profile_id)
+            else:
+                self._identifiers[profile_id] = ()
+        self._absorbed.update((winner, tuple(gone)) for winner, gone in absorbed.items())
+
+    def load_identifiers(self, rows: Iterable[tuple[str, str, int]]) -> None:
+        """Take in all identifiers of a store as (namespace, value, holder), after the profiles."""
+        grouped: dict[int, list[Identifier]] = {}
+        names: dict[str, str] = {}
+        for namespace, value, profile_id in rows:
+            identifier = (names.setdefault(namespace, namespace), value)
+            self._holders[identifier] = profile_id
+            grouped.setdefault(profile_id, []).append(identifier)
+        self._identifiers.update((key, tuple(group)) for key, group in grouped.items())
+
+    def load_refusals(self, refusals: Iterable[Refused]) -> None:
+        """Take in the refusals that the journal of a store tells."""
+        self._refusals.update(refusals)
+
+    def state_hash(self) -> str:
+        """Return a digest of what holds now, independent of how it came about. O(n log n)."""
+        digest = hashlib.blake2b(digest_size=16)
+        for line in self._lines():
+            digest.update(line.encode() + b"\n")
+        return digest.hexdigest()
+
+    def _lines(self) -> Iterator[str]:
+        yield f"ordinals {self._last_ordinals}"
+        yield from (f"{key!r} {self._holders[key]}" for key in sorted(self._holders))
+        yield from (f"{key} > {self._redirects[key]}" for key in sorted(self._redirects))
+        refusals = sorted((one.profile_id, one.other, one.reason) for one in self._refusals)
+        yield from map(repr, refusals)
+
+
+def partition_of(identifier: Identifier, partitions: int) -> int:
+    """Return the partition in which a person first known by this identifier lives for ever."""
+    if partitions == 1:
+        return 0
+    text = "\0".join(identifier).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") % partitions
