@@ -14,7 +14,7 @@ MICRO = 1_000_000
 """One, as every number in segcore is counted."""
 
 NUMBER_LIMIT = 9_000_000_000
-"""Numbers come in between minus and plus this many units: as millionths they are exact in a double."""
+"""Numbers come in within this many units either way: as millionths they are exact in a double."""
 
 
 class Kind(enum.StrEnum):
@@ -89,7 +89,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class EventField:
-    """A property of the row's event; `id`, `type`, `occurred_at` and `received_at` are always there."""
+    """A property of the row's event; `id`, `type`, `occurred_at`, `received_at` are always there."""
 
     name: str
     kind: Kind
@@ -107,7 +107,7 @@ class ItemField:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """Two numbers to one; missing where an operand is missing, on division by zero, and beyond 64 bits."""
+    """Two numbers to one; missing where an operand is, on division by zero, beyond 64 bits."""
 
     operator: Operator
     left: Expression
@@ -117,7 +117,10 @@ class Arithmetic:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Two values of one kind compared. `==` and `!=` treat missing as the value `null`; an order on missing is false."""
+    """Two values of one kind compared.
+
+    `==` and `!=` treat missing as the value `null`; an order on missing is false.
+    """
 
     comparison: Comparison
     left: Expression
@@ -178,7 +181,7 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one profile: those of these event types, for which `where` holds, younger than `last_ms`."""
+    """Rows of one profile: of these event types, where `where` holds, younger than `last_ms`."""
 
     scope: Scope
     types: tuple[str, ...]
@@ -189,7 +192,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """Rows to one value. `operand` is what `sum` adds up, an expression over the row; None for the others."""
+    """Rows to one value. `operand` is what `sum` adds up over the rows; None for the others."""
 
     rows: Rows
     fold: Fold
@@ -221,5 +224,7 @@ Expression = (
     | Aggregate
     | InAudience
 )
-"""A node. `at` is the offset of the node in the rule's text in code points, -1 where unknown; it is for explanations
-and takes no part in what the rule means."""
+"""A node. `at` is its offset in the rule's text in code points, -1 where unknown.
+
+It is for explanations and takes no part in what the rule means.
+"""
