@@ -126,8 +126,8 @@ def _read(place: str, key: str, value: object) -> object:
         raise ConfigError(f"{place}: {key}: expected {mismatch}, found {value!r}") from None
 
 
-class _Mismatch(Exception):  # noqa: N818 - carries what was expected; it never leaves this module
-    pass
+class _Mismatch(Exception):
+    """Carries what was expected; it never leaves this module."""
 
 
 def _text(value: object) -> str:

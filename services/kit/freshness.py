@@ -43,7 +43,7 @@ class Freshness:
                     loop.call_soon_threadsafe(_wake, future)
 
     async def wait_for(self, inbound_seq: int) -> None:
-        """Return once every partition has reached `inbound_seq`; the call's deadline ends the wait."""
+        """Return once every partition has reached it; the call's deadline ends the wait."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._position >= inbound_seq:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import grpc.aio
 
 from services.kit.clock import Clock
 from services.kit.config import Config
+from services.kit.datadir import DataDirectory
 from services.kit.log.port import Log
+from services.kit.sql import Database
+from services.kit.stage import Stage, StageState
 from services.kit.telemetry import Tracing
-
-if TYPE_CHECKING:
-    from services.kit.datadir import DataDirectory
-    from services.kit.sql import Database
-    from services.kit.stage import LogStage, SqlStage, StageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Module(Protocol):
         """The full names of its gRPC services, for health and reflection."""
 
     @property
-    def stages(self) -> Sequence[LogStage | SqlStage]:
+    def stages(self) -> Sequence[Stage]:
         """The stages that the host runs, each on a thread of its own."""
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -57,4 +55,4 @@ class Module(Protocol):
         """End its own background tasks; the stages still run."""
 
     def progress(self) -> Sequence[StageState]:
-        """Return how far each stage has come. Called often: reads memory, not disk."""
+        """Return how far each stage has come. Called often, so it is cheap."""

@@ -5,7 +5,7 @@ What is off costs one attribute look-up. No personal data reaches a span: names 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _W3C = TraceContextTextMapPropagator()
 TRACEPARENT = "traceparent"
+Metadata = Iterable[tuple[str, str | bytes]]
+_OUR_FAULT = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "DATA_LOSS", "UNKNOWN"})
 MAX_LINKS = 32
 """A pack may hold a thousand sampled events; a span with more links than this helps nobody."""
 
@@ -55,6 +57,40 @@ class Tracing:
             set_status_on_exception=False,
         ) as span:
             yield span
+
+    @contextmanager
+    def server_span(self, method: str, metadata: Metadata) -> Iterator[trace.Span]:
+        """Run the body inside the span of a served call; its parent came in the metadata."""
+        if self._tracer is None:
+            yield trace.INVALID_SPAN
+            return
+        parent = next((value for key, value in metadata if key == TRACEPARENT), None)
+        service, _, name = method.strip("/").rpartition("/")
+        with self._tracer.start_as_current_span(
+            f"{service}/{name}",
+            context=_parse(parent) if isinstance(parent, str) else None,
+            kind=trace.SpanKind.SERVER,
+            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            yield span
+
+    def finish(self, span: trace.Span, code: str) -> None:
+        """Note how a served call ended; what is the caller's fault is no error of ours."""
+        if self._tracer is None:
+            return
+        span.set_attribute("rpc.grpc.status_code", code)
+        if code in _OUR_FAULT:
+            span.set_status(trace.StatusCode.ERROR)
+
+    def outgoing(self) -> tuple[tuple[str, str], ...]:
+        """Return the metadata that make a call part of this trace, or keep it unsampled with it."""
+        if self._tracer is None:
+            return ()
+        carrier: dict[str, str] = {}
+        _W3C.inject(carrier)
+        return tuple(carrier.items())
 
     def current_traceparent(self) -> str:
         """Return the current span's `traceparent`, empty where it is not sampled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import grpc.aio
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -36,6 +37,9 @@ _CODES: dict[type[DomainError], grpc.StatusCode] = {
     Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
+
+
+_PEER_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def code_of(error: DomainError) -> grpc.StatusCode:
@@ -93,6 +97,16 @@ def to_error(error: DomainError) -> error_pb2.Error:
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
         metadata=error.metadata,
     )
+
+
+def of_peer(error: Exception) -> DomainError | None:
+    """Return what a failed call to another service means here, None where it is unexpected.
+
+    Its text stays behind: it was written for another caller.
+    """
+    if not isinstance(error, grpc.aio.AioRpcError) or error.code() not in _PEER_AWAY:
+        return None
+    return Unavailable("UNAVAILABLE", "a service that this one needs does not answer: call again")
 
 
 def malformed() -> InvalidArgument:

@@ -1,0 +1,169 @@
+"""The data directory: what is in it, whose format it is, and that each service runs in it once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+FORMAT = 1
+"""Grows when a former Coterie could not read what this one writes."""
+
+_FORMAT_FILE = "FORMAT"
+
+
+class DataDirectoryError(Exception):
+    """The directory cannot be used: which, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """The process that runs a service in a data directory."""
+
+    service: str
+    pid: int
+    address: str
+
+
+class DataDirectory:
+    """An opened data directory; an empty or missing one is made, with `partitions` for good.
+
+    Raises DataDirectoryError for a directory of something else, of another format, or of another
+    number of partitions.
+    """
+
+    def __init__(self, path: Path, partitions: int = 1) -> None:
+        self.path = path
+        self.partitions = partitions
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / _FORMAT_FILE).exists():
+                self._create()
+            self._check()
+        except OSError as error:
+            raise DataDirectoryError(f"{path}: {error.strerror or error}") from None
+
+    @property
+    def log_path(self) -> Path:
+        """The file of all logs."""
+        return self.path / "log.db"
+
+    def database_path(self, service: str) -> Path:
+        """Return the file of the service's tables."""
+        return self.path / f"{service}.db"
+
+    def snapshots(self, service: str) -> Path:
+        """Return the directory of the service's snapshots, made where it is missing."""
+        directory = self.path / "snapshots" / service
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    @contextmanager
+    def occupy(self, service: str, address: str) -> Iterator[None]:
+        """Hold the service's lock: the kernel lets go of it with the process, however it ends.
+
+        Raises DataDirectoryError where another process runs the service here.
+        """
+        with self._lock_path(service).open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise self._taken(service) from None
+            file.truncate(0)
+            json.dump({"service": service, "pid": os.getpid(), "address": address}, file)
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def occupant(self, service: str) -> Occupant | None:
+        """Return who runs the service here now, None where nobody does."""
+        try:
+            file = self._lock_path(service).open(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        with file:
+            occupant = _read_occupant(file.read())
+            if occupant is None or not _is_locked(file):
+                return None
+            return occupant
+
+    def _lock_path(self, service: str) -> Path:
+        return self.path / f"{service}.lock"
+
+    def _taken(self, service: str) -> DataDirectoryError:
+        occupant = self.occupant(service)
+        who = f"process {occupant.pid}" if occupant else "another process"
+        return DataDirectoryError(
+            f"{self.path}: {who} runs {service} in this data directory;"
+            " stop it first, or choose another directory"
+        )
+
+    def _create(self) -> None:
+        """Write the format file last and whole, so that a crash in between leaves nothing half."""
+        strangers = sorted(entry.name for entry in self.path.iterdir() if not _is_draft(entry))
+        if strangers and not (self.path / _FORMAT_FILE).exists():
+            raise DataDirectoryError(
+                f"{self.path}: expected an empty directory or one that Coterie made, found"
+                f" {strangers[0]!r} and no {_FORMAT_FILE} file"
+            )
+        draft = self.path / f".{_FORMAT_FILE}.{os.getpid()}"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, "partitions": self.partitions}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, self.path / _FORMAT_FILE)
+        draft.unlink()
+        _sync_directory(self.path)
+
+    def _check(self) -> None:
+        file = self.path / _FORMAT_FILE
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            found, partitions = int(content["format"]), int(content["partitions"])
+        except (ValueError, KeyError, TypeError):
+            raise DataDirectoryError(f"{file}: this is not a format file of Coterie's") from None
+        if found != FORMAT:
+            raise DataDirectoryError(
+                f"{self.path}: holds data of format {found}, this Coterie reads format {FORMAT}"
+            )
+        if partitions != self.partitions:
+            raise DataDirectoryError(
+                f"{self.path}: was made with {partitions} partitions, the configuration says"
+                f" {self.partitions}; the number is fixed when the directory is made"
+            )
+
+
+def _is_draft(entry: Path) -> bool:
+    return entry.name.startswith(f".{_FORMAT_FILE}.")
+
+
+def _is_locked(file: TextIO) -> bool:
+    """Tell by taking the lock for a moment: after a crash the file still names a process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
+
+
+def _read_occupant(text: str) -> Occupant | None:
+    try:
+        return Occupant(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

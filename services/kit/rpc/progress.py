@@ -1,0 +1,49 @@
+"""ProgressService: how far the stages of one service have come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coterie.rpc.v1 import progress_service_pb2 as pb
+from coterie.rpc.v1 import progress_service_pb2_grpc as rpc
+from services.kit.rpc.interceptors import Call
+from services.kit.stage import StageState
+
+
+class ProgressApi(rpc.ProgressServiceServicer):
+    """Answers from what the stages have in memory."""
+
+    def __init__(self, service: str, progress: Callable[[], Sequence[StageState]]) -> None:
+        self._service = service
+        self._progress = progress
+
+    async def GetProgress(  # noqa: N802 - gRPC names its methods
+        self, _request: pb.GetProgressRequest, _context: Call
+    ) -> pb.GetProgressResponse:
+        """Return the state of each stage."""
+        stages = [_render(state) for state in self._progress()]
+        return pb.GetProgressResponse(service=self._service, stages=stages)
+
+
+def _render(state: StageState) -> pb.StageProgress:
+    return pb.StageProgress(
+        stage=state.stage,
+        partition=state.partition,
+        position=state.position,
+        tail=state.tail,
+        inbound_position=state.inbound_position,
+        log_time=_instant(state.log_time_ms or None),
+        next_due_time=_instant(state.next_due_ms),
+        in_flight=state.in_flight,
+        dead_letters=state.dead_letters,
+    )
+
+
+def _instant(time_ms: int | None) -> Timestamp | None:
+    if time_ms is None:
+        return None
+    instant = Timestamp()
+    instant.FromMilliseconds(time_ms)
+    return instant
