@@ -1,7 +1,7 @@
 """A stage whose effect is records of other logs: identity to facts, segmentation to transitions.
 
-Its position is the source of what it appended last: each append is fenced by the end that it expects, and
-what a replay gives again at or below a log's last source is not appended again.
+Each append is fenced by the end that it expects of the log. After a restart the stage replays from
+its snapshot; what comes again at or below a log's last source is there, and is not appended again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Derivation(Protocol):
     """A deterministic function of its input log, with a memory that can be had back."""
 
     def restore(self) -> int:
-        """Drop memory and load the newest good snapshot; return the input position that it holds, 0 for none."""
+        """Drop memory, load the newest good snapshot; return its input position, 0 for none."""
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Apply whole input records in order; return what to append, by the index of the sink.
@@ -31,7 +31,10 @@ class Derivation(Protocol):
         """
 
     def save(self, position: int) -> None:
-        """Store the state with its position, or skip that: all outputs up to `position` are on disk."""
+        """Store the state with its position, or skip that.
+
+        All outputs up to `position` are on disk.
+        """
 
     def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:
         """Return what to append in place of a record that cannot be applied: at least one entry.
@@ -54,6 +57,7 @@ class LogStage:
         self._failures = Failures()
         self._ready = False
         self._position = 0
+        self._tail = 0
         self._dead_letters = 0
         # Input records up to here have been applied once, with the dead letters among them.
         self._settled = 0
@@ -66,8 +70,8 @@ class LogStage:
 
     @property
     def tail(self) -> int:
-        """The last input record that exists; asks the log."""
-        return self._source.last_seq()
+        """The last input record that is known to exist."""
+        return self._tail
 
     @property
     def dead_letters(self) -> int:
@@ -87,7 +91,7 @@ class LogStage:
             sink.recover()
             set_aside |= sink.hold_from(position, reader)
         settled = max([position, *(sink.source for sink in self._sinks)])
-        check_not_regressed(self._source, settled, reader)
+        self._tail = check_not_regressed(self._source, settled, reader)
         self._source.hold(reader, position)
         self._position, self._settled, self._set_aside = position, settled, frozenset(set_aside)
         self._ready = True
@@ -115,6 +119,7 @@ class LogStage:
         for sink, appends in zip(self._sinks, self._plan(records), strict=True):
             sink.append(appends)
         self._position = records[-1].seq
+        self._tail = self._source.last_seq()
         self._derivation.save(self._position)
         return len(records)
 
@@ -125,7 +130,7 @@ class LogStage:
         return min([self._failures.limit(self._position, limit), *ahead])
 
     def _plan(self, records: Sequence[Record]) -> list[list[list[Entry]]]:
-        """Return the appends of each sink. Nothing is appended before all of them are known to be possible."""
+        """Return the appends of each sink, after a check that all of them are possible."""
         try:
             outputs = self._derive(records)
             return [

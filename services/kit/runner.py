@@ -1,4 +1,4 @@
-"""A thread that runs one stage, and does not give up: after an error it waits a little and recovers."""
+"""A thread that runs one stage and does not give up: after an error it waits, then recovers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import structlog
 from services.kit.stage import Stage, describe
 
 BATCH = 32
-"""Records in one step: enough to share a commit, few enough that a step stays well below a second."""
+"""Records in one step: enough to share a commit, few enough to stay well below a second."""
 
 IDLE_S = 0.1
-"""How long a stage sleeps where nothing comes, and so how long it may take to notice that it should stop."""
+"""How long a stage sleeps where nothing comes, and so how soon it notices that it should stop."""
 
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 5.0
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class StageRunner:
-    """Runs a stage on a thread of its own; `on_step` is called there after every step that moved it."""
+    """Runs a stage on its own thread; calls `on_step` there after every step that moved it."""
 
     def __init__(self, stage: Stage, on_step: Callable[[], None]) -> None:
         self._stage = stage
@@ -43,7 +43,7 @@ class StageRunner:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Let the step in hand end; return whether it did within the timeout. The stage needs no farewell."""
+        """Let the step in hand end; return whether it did within the timeout."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -54,7 +54,7 @@ class StageRunner:
         while not self._stopping.is_set():
             try:
                 self._turn()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # the root of the thread: it logs and retries
                 self._note(error)
                 self._stopping.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -1,6 +1,6 @@
 """One relational database: SQLite for one machine, PostgreSQL for a cluster, by the same text.
 
-A write that has returned is on disk. What the two dialects need differently is here and nowhere else.
+A write that has returned is on disk. What the two dialects need differently is here alone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _MODE = "coterie_mode"
 
 
 class Database:
-    """A database with one writer at a time in this process; readers see the last commit and never wait.
+    """A database with one writer at a time in this process; readers see the last commit.
 
-    `url` is SQLAlchemy's: `sqlite:///path`, `sqlite://` (in memory: readers and writers take turns) or
-    `postgresql+driver://...`. Writes of several processes on one SQLite file wait for each other.
+    `url` is SQLAlchemy's: `sqlite:///path`, `sqlite://` (in memory: readers and writers take
+    turns) or `postgresql+driver://...`. Writers of several processes wait for each other.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,7 +43,7 @@ class Database:
         self._signals_lock = threading.Lock()
 
     def signal(self, name: str) -> Signal:
-        """Return the signal of that name: by it, users of this object tell each other of commits."""
+        """Return the signal of that name: users of this object tell each other of commits."""
         with self._signals_lock:
             return self._signals.setdefault(name, Signal())
 
@@ -95,7 +95,7 @@ class Database:
         if not self._sqlite and mode == "read":
             options["isolation_level"] = "REPEATABLE READ"
         with self._engine.connect() as connection:
-            connection = connection.execution_options(**options)
+            connection.execution_options(**options)
             with connection.begin():
                 yield connection
 
@@ -150,7 +150,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get(_MODE)
-    # A write that begins as a read fails when another process writes in between: take the lock first.
+    # A write that begins as a read fails when another process writes in between: lock first.
     if mode == "write":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif mode == "read":

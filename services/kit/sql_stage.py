@@ -1,7 +1,7 @@
 """A stage whose effect is rows: profile, and later journey, messaging and analytics.
 
-The effect and the position are one transaction. The statement that moves the position is fence, order and
-protection from repetition at once: it finds no row where another owner has been there.
+The effect and the position are one transaction. The statement that moves the position is fence,
+order and protection from repetition at once: it finds no row where another owner has been there.
 """
 
 from __future__ import annotations
@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table
-from sqlalchemy import insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    insert,
+    select,
+    update,
+)
 
 from services.kit.log.port import Fenced, Log, Record
 from services.kit.sql import Database
@@ -37,7 +47,7 @@ def create_positions(database: Database) -> None:
 
 
 def take_epoch(connection: Connection, stage: str, partition: int) -> tuple[int, int]:
-    """Become the owner: return the stored position and the new epoch, under which alone it moves from now on."""
+    """Become the owner: return the position and the new epoch, under which alone it now moves."""
     mine = (positions.c.stage == stage) & (positions.c.partition == partition)
     taken = connection.execute(
         update(positions)
@@ -52,10 +62,13 @@ def take_epoch(connection: Connection, stage: str, partition: int) -> tuple[int,
     return 0, 1
 
 
-def move_position(
+def move_position(  # noqa: PLR0913, PLR0917  # one row, column by column
     connection: Connection, stage: str, partition: int, old: int, new: int, epoch: int
 ) -> None:
-    """Move the position in the caller's transaction; raises Fenced where it is not `old` under `epoch`."""
+    """Move the position, in the caller's transaction.
+
+    Raises Fenced where it is not `old` under `epoch`.
+    """
     mine = (positions.c.stage == stage) & (positions.c.partition == partition)
     held = mine & (positions.c.seq == old) & (positions.c.epoch == epoch)
     if connection.execute(update(positions).where(held).values(seq=new)).rowcount != 1:
@@ -78,7 +91,7 @@ class Projection(Protocol):
         """The transaction of these records is on disk: refresh caches, wake who waits."""
 
     def reset(self) -> None:
-        """Drop memory: what is in the database is what is so."""
+        """Drop memory; what is in the database is so, and nobody else changes it from here on."""
 
     def dead_letter(self, connection: Connection, record: Record, error: str) -> None:
         """Keep a row for a record that cannot be applied."""
@@ -98,6 +111,7 @@ class SqlStage:
         self._failures = Failures()
         self._ready = False
         self._position = 0
+        self._tail = 0
         self._epoch = 0
         self._held = 0
         self._dead_letters = 0
@@ -110,8 +124,8 @@ class SqlStage:
 
     @property
     def tail(self) -> int:
-        """The last input record that exists; asks the log."""
-        return self._source.last_seq()
+        """The last input record that is known to exist."""
+        return self._tail
 
     @property
     def dead_letters(self) -> int:
@@ -124,10 +138,12 @@ class SqlStage:
         Raises Corrupt where the input ends before what this stage has already read from it.
         """
         self._ready = False
-        self._projection.reset()
         with self._database.write() as connection:
             position, self._epoch = take_epoch(connection, self.name, self.partition)
-        check_not_regressed(self._source, position, f"{self.name}-{self.partition}")
+        # Only now: what the projection reads here no former owner can change any more.
+        self._projection.reset()
+        reader = f"{self.name}-{self.partition}"
+        self._tail = check_not_regressed(self._source, position, reader)
         self._position = position
         self._hold()
         self._ready = True
@@ -165,6 +181,7 @@ class SqlStage:
             self._failures.note(records, error)
             raise
         self._position = new
+        self._tail = self._source.last_seq()
         self._dead_letters += set_aside is not None
         self._projection.committed(records)
         if new - self._held >= HOLD_EVERY:

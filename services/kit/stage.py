@@ -1,7 +1,7 @@
 """What every stage is: a deterministic function of one log, run a batch at a time, crash-only.
 
-After any error a stage drops what it has in memory and starts again from its own last write. A record
-that fails three times in the same way is set aside as a dead letter, so that it does not stop the rest.
+After any error a stage drops what it has in memory and starts again from its own last write. A
+record that fails three times in the same way is set aside as a dead letter, and stops no other.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Stage(Protocol):
 
     @property
     def tail(self) -> int:
-        """The last input record that exists; asks the log."""
+        """The last input record that is known to exist."""
 
     @property
     def dead_letters(self) -> int:
@@ -56,14 +56,17 @@ class Stage(Protocol):
         """Drop memory and read back the own last write."""
 
     def step(self, limit: int) -> int:
-        """Apply up to `limit` records; return how many, 0 where there are none. Raises what went wrong."""
+        """Apply up to `limit` records; return how many, 0 where there are none.
+
+        Raises what went wrong; the next call recovers first.
+        """
 
     def wait(self, timeout_s: float) -> bool:
         """Return True once there is a record to apply, False after the timeout."""
 
 
 class Failures:
-    """Finds the record that fails: records near a failure go one at a time, and failures are counted."""
+    """Finds the record that fails: what failed together is tried again one at a time."""
 
     def __init__(self) -> None:
         self._suspects = range(0)
@@ -72,7 +75,7 @@ class Failures:
         self._count = 0
 
     def limit(self, position: int, limit: int) -> int:
-        """Return how many records to take after `position`: one inside what failed, up to it before."""
+        """Return how many records to take after `position`: inside what failed, one."""
         ahead = self._suspects.start - position - 1
         if position + 1 in self._suspects:
             return 1
@@ -98,7 +101,7 @@ class Failures:
 
 
 def is_passing(error: Exception) -> bool:
-    """Return whether an error is one of the surroundings, not of the record: it will pass, or needs a person."""
+    """Return whether an error comes from the surroundings, and not from the record."""
     passing = (LogError, OSError, MemoryError, OperationalError, InterfaceError, Unavailable)
     return isinstance(error, passing)
 
@@ -115,7 +118,7 @@ def describe(error: Exception) -> str:
 
 
 def check_not_regressed(source: Log, position: int, what: str) -> int:
-    """Return where `source` ends; raises Corrupt where that is before what was already read from it."""
+    """Return where `source` ends; raises Corrupt where that is before what was read from it."""
     last = source.last()
     end = last.seq if last is not None else 0
     if end < position:

@@ -1,0 +1,1 @@
+"""The log: its port, its engines and the group commit in front of it."""

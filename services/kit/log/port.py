@@ -1,4 +1,4 @@
-"""The log as a port: ordered, dense, durable; one suite in `tests/logs` holds every engine to it."""
+"""The log as a port: ordered, dense, durable; a suite in `tests/logs` holds every engine to it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ APPEND_LIMIT_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. `source` is the sequence of the input record that a derived record comes from, else 0.
+    """One record. `source` is the sequence of the input record that it is derived from, else 0.
 
-    `dead_letter` marks what stands in place of an input record that could not be applied: a replay has to
-    set the same records aside, whatever made them fail.
+    `dead_letter` marks what stands in place of an input record that could not be applied: a replay
+    has to set the same records aside, whatever made them fail.
     """
 
     seq: int
@@ -38,7 +38,7 @@ class LogError(Exception):
 
 
 class Fenced(LogError):
-    """Another writer has been there: the log's last sequence is not the expected one. Nothing was written."""
+    """Another writer has been there: the log does not end as expected. Nothing was written."""
 
 
 class Corrupt(LogError):
@@ -50,7 +50,10 @@ class Held(LogError):
 
 
 class Log(Protocol):
-    """One log. Every method may raise LogError; after any error of `append` the outcome is unknown unless Fenced."""
+    """One log. Every method may raise LogError.
+
+    After an error of `append` it is not known whether it was written, unless it is Fenced.
+    """
 
     @property
     def name(self) -> str:
@@ -64,26 +67,29 @@ class Log(Protocol):
         """
 
     def read(self, after_seq: int, limit: int = 100) -> list[Record]:
-        """Return up to `limit` records after `after_seq`, in order, without gaps; raises Corrupt instead of skipping.
+        """Return up to `limit` records after `after_seq`, in order; raises Corrupt, never skips.
 
-        Returns fewer where an engine bounds the bytes of one answer, but none only at the end of the log.
-        Raises Corrupt also where `after_seq` lies before what trim left or after the end of the log.
+        Returns fewer where an engine bounds the bytes of one answer, but none only at the end of
+        the log. Raises Corrupt also where `after_seq` lies before what trim left, or after the end.
         """
 
     def last(self) -> Record | None:
         """Return the last record, or None where none was ever appended. Survives trim."""
 
     def last_seq(self) -> int:
-        """Return the last sequence that was given out, or 0; cheaper than `last`, which reads the record."""
+        """Return the last sequence that was given out, or 0; cheaper than `last`."""
 
     def first_seq(self) -> int:
-        """Return the sequence of the oldest record that is kept, or the last sequence + 1 where none is."""
+        """Return the sequence of the oldest record kept, or the last sequence + 1 for none."""
 
     def wait(self, after_seq: int, timeout_s: float) -> bool:
-        """Return True once there is a record after `after_seq`, False after the timeout. May also return early."""
+        """Return True once there is a record after `after_seq`, False after the timeout."""
 
     def hold(self, reader: str, seq: int) -> None:
         """Say that `reader` has stored all up to `seq`: trim may not pass the least of these."""
 
     def trim(self, before_seq: int) -> int:
-        """Drop the records before `before_seq`; return how many. Raises Held where a reader is behind that."""
+        """Drop the records before `before_seq`; return how many.
+
+        Raises Held where a reader has not stored all of them; nothing is dropped then.
+        """

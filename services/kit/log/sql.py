@@ -1,7 +1,7 @@
 """The log in a relational database: the engine of one machine (SQLite) and of tests on PostgreSQL.
 
-An append is one transaction that moves the log's end and inserts its records. Every record carries a
-checksum over all that it says; a read that finds a gap or a wrong checksum serves nothing.
+An append is one transaction that moves the log's end and inserts its records. Every record carries
+a checksum over all that it says; a read that finds a gap or a wrong checksum serves nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ POLL_MS = 5
 """How often a waiting reader looks for records of another process."""
 
 READ_LIMIT_BYTES = 4 * APPEND_LIMIT_BYTES
-"""A read ends after the record that passes this: a long backlog of large packs must fit in memory."""
+"""A read ends after the record that passes this: a backlog of large packs must fit in memory."""
 
 _metadata = MetaData()
 
@@ -114,7 +114,8 @@ class SqlLog:
             first, last = self._ends(connection)
             if not first - 1 <= after_seq <= last:
                 raise Corrupt(
-                    f"log {self._name}: asked for what follows {after_seq}, but it holds {first} to {last}"
+                    f"log {self._name}: asked for what follows {after_seq}, "
+                    f"but it holds {first} to {last}"
                 )
             expected = min(limit, last - after_seq)
             return self._read(connection, after_seq, expected) if expected else []
@@ -239,7 +240,8 @@ class SqlLog:
     def _check(self, record: Record, expected_seq: int, crc: int) -> None:
         if record.seq != expected_seq:
             raise Corrupt(
-                f"log {self._name}: record {expected_seq} is missing, found {record.seq} in its place"
+                f"log {self._name}: record {expected_seq} is missing, "
+                f"found {record.seq} in its place"
             )
         if _checksum(self._name, record) != crc:
             raise Corrupt(f"log {self._name}: record {record.seq} does not match its checksum")
