@@ -1,0 +1,153 @@
+"""The records of the logs: inbound packs in, fact packs out, byte by byte the same at a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from coterie.log.v1.facts_pb2 import Fact, FactPack
+from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
+from coterie.type.v1.change_pb2 import AttributeChange
+from coterie.type.v1.identity_pb2 import Identity
+from services.identity.domain.changes import Assigned, Change, Merged
+from services.identity.domain.graph import ORDINAL_BITS
+from services.identity.domain.namespaces import Identifier, Namespaces
+from services.kit.ids import derive_id
+from services.kit.log.port import Entry
+
+PERSONAL: Final = frozenset({"event", "attributes", "consent", "link"})
+"""Inputs that name a person; all others concern every partition."""
+
+NOBODY_PARTITION = 0
+"""Where events go that name nobody: they count in totals, and one partition must have them."""
+
+VALUE_LIMIT = 256
+"""Characters of an identifier; an attribute's text beyond that is no identifier."""
+
+KINDS: Mapping[str, int] = {
+    field.name: field.number for field in Inbound.DESCRIPTOR.oneofs_by_name["body"].fields
+}
+"""The number under which the input ids of each kind of input are kept."""
+
+
+def parse_pack(payload: bytes) -> InboundPack:
+    """Return the pack; raises DecodeError."""
+    return InboundPack.FromString(payload)
+
+
+def kinds_of(pack: InboundPack) -> list[str | None]:
+    """Return the kind of each input, None for one of a kind that this version does not know."""
+    return [message.WhichOneof("body") for message in pack.inputs]
+
+
+def identities_of(message: Inbound, kind: str) -> Sequence[Identity]:
+    """Return the identities that a personal input names."""
+    return getattr(message, kind).identities  # type: ignore[no-any-return]  # one field, four types
+
+
+def identifiers(identities: Sequence[Identity]) -> list[Identifier]:
+    """Return them as identifiers of the domain."""
+    return [(identity.namespace, identity.value) for identity in identities]
+
+
+def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list[Identifier]:
+    """Return the identifiers that attributes bring: those named like a configured namespace."""
+    attributes = change.attributes
+    found = []
+    for namespace in namespaces.order:
+        if namespace in attributes:
+            text = attributes[namespace].text
+            if 0 < len(text) <= VALUE_LIMIT:
+                found.append((namespace, text))
+    return found
+
+
+def came_with(
+    message: Inbound, kind: str, given: Sequence[Identifier], namespaces: Namespaces
+) -> int:
+    """Return the index of the identity that the input came with: its primary, else the highest."""
+    if len(given) == 1:
+        return 0
+    primary = message.event.primary_namespace if kind == "event" else ""
+    if primary:
+        for index, (namespace, _) in enumerate(given):
+            if namespace == primary:
+                return index
+    return given.index(min(given, key=namespaces.rank))
+
+
+class FactWriter:
+    """Collects the facts of one inbound record, by partition."""
+
+    def __init__(self, seq: int, partitions: int) -> None:
+        self._seq = seq
+        self._partitions = partitions
+        self._packs: dict[int, FactPack] = {}
+        self._index = 0
+        self._log_time_ms = 0
+        self._stamp_ms = 0
+        self._traceparent = ""
+        self._input_id = ""
+
+    def begin(self, index: int, message: Inbound, stamp_ms: int, log_time_ms: int) -> None:
+        """Say which input the facts come from until the next call."""
+        self._index = index
+        self._log_time_ms = log_time_ms
+        self._stamp_ms = stamp_ms
+        self._traceparent = message.traceparent
+        self._input_id = message.input_id
+
+    def write_input(
+        self, message: Inbound, kind: str, profile_id: int, came_with: Identity | None
+    ) -> None:
+        """Add the input itself, as a fact about this profile; 0 is nobody."""
+        fact = self._add(profile_id >> ORDINAL_BITS if profile_id else NOBODY_PARTITION, profile_id)
+        if came_with is not None:
+            fact.came_with.CopyFrom(came_with)
+        getattr(fact, kind).CopyFrom(getattr(message, kind))
+
+    def write_change(self, change: Change) -> None:
+        """Add a change of the graph; a refusal is none."""
+        if isinstance(change, Assigned):
+            fact = self._add(change.profile_id >> ORDINAL_BITS, change.profile_id)
+            assigned = fact.identity_assigned
+            assigned.identity.namespace, assigned.identity.value = change.identifier
+            assigned.former_profile_id = change.former
+        elif isinstance(change, Merged):
+            fact = self._add(change.profile_id >> ORDINAL_BITS, change.profile_id)
+            merged = fact.profiles_merged
+            merged.merged_profile_id = change.loser
+            cause = (self._seq, self._index, change.profile_id, change.loser)
+            merged.merge_id = derive_id("merge", *map(str, cause))
+
+    def write_to_all(self, message: Inbound, kind: str) -> None:
+        """Add the input to every partition, as a fact about nobody."""
+        body = getattr(message, kind)
+        for partition in range(self._partitions):
+            copied = getattr(self._add(partition, 0), kind)
+            copied.SetInParent()
+            copied.CopyFrom(body)
+
+    def entries(self) -> dict[int, Entry]:
+        """Return one record a partition that is concerned; all are where there are no facts."""
+        packs = self._packs or {
+            partition: FactPack(inbound_seq=self._seq) for partition in range(self._partitions)
+        }
+        return {
+            partition: Entry(pack.SerializeToString(deterministic=True), self._seq)
+            for partition, pack in packs.items()
+        }
+
+    def _add(self, partition: int, profile_id: int) -> Fact:
+        pack = self._packs.get(partition)
+        if pack is None:
+            pack = self._packs[partition] = FactPack(inbound_seq=self._seq)
+        fact = pack.facts.add()
+        fact.index = self._index
+        fact.log_time_ms = self._log_time_ms
+        fact.received_ms = self._stamp_ms
+        fact.profile_id = profile_id
+        fact.input_id = self._input_id
+        if self._traceparent:
+            fact.traceparent = self._traceparent
+        return fact

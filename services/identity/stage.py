@@ -1,0 +1,171 @@
+"""The stage from inbound to facts: whose each input is, told once for each input id.
+
+Its tables are its snapshot. They may lag behind the facts: what they lack is replayed, and comes
+out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
+from services.identity.domain.changes import Change, JournalEntry
+from services.identity.packs import (
+    KINDS,
+    PERSONAL,
+    FactWriter,
+    came_with,
+    derived_identifiers,
+    identifiers,
+    identities_of,
+    kinds_of,
+    parse_pack,
+)
+from services.identity.state import Rules, State
+from services.identity.store import IdentityStore
+from services.kit.errors import Unavailable
+from services.kit.freshness import Freshness
+from services.kit.log.port import Entry, Record
+from services.kit.telemetry import Tracing
+
+SAVE_INPUTS = 5_000
+"""New inputs after which the tables are written: fewer would cost a commit each, more memory."""
+
+SAVE_RECORDS = 64
+"""Inbound records after which they are written anyway: a restart replays a minute of ticks."""
+
+
+class IdentityDerivation:
+    """Inbound records to fact packs, one a record and partition that it concerns."""
+
+    def __init__(
+        self, store: IdentityStore, rules: Rules, freshness: Freshness, tracing: Tracing
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._freshness = freshness
+        self._tracing = tracing
+        self._state: State | None = None
+        self._saved = 0
+        self._position = 0
+        self.duplicates = 0
+        self.ownerless = 0
+
+    @property
+    def state(self) -> State:
+        """What holds now; raises Unavailable before the tables were read."""
+        if self._state is None:
+            raise Unavailable("UNAVAILABLE", "the service is starting: call again")
+        return self._state
+
+    @property
+    def position(self) -> int:
+        """The inbound position whose facts are on disk."""
+        return self._position
+
+    def restore(self) -> int:
+        """Drop memory and read the tables back."""
+        state, position = self._store.load()
+        self._freshness.reached(position)
+        self._state, self._saved, self._position = state, position, position
+        return position
+
+    def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
+        """Return the fact packs of these records, by partition."""
+        packs = [parse_pack(record.payload) for record in records]
+        known = self._known_inputs(packs)
+        outputs: dict[int, list[Entry]] = {}
+        for record, pack in zip(records, packs, strict=True):
+            with self._tracing.span("identity.pack", links=_traceparents(self._tracing, pack)):
+                entries = self._apply(record.seq, pack, known)
+            for partition, entry in entries.items():
+                outputs.setdefault(partition, []).append(entry)
+        return outputs
+
+    def save(self, position: int) -> None:
+        """Write the tables now and then; tell readers how far the facts are."""
+        behind = position - self._saved
+        state = self.state
+        if state.unsaved_count >= SAVE_INPUTS or behind >= SAVE_RECORDS:
+            self._store.save(state, position)
+            state.clear_unsaved()
+            self._saved = position
+        self._position = position
+        self._freshness.reached(position)
+
+    def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:  # noqa: ARG002
+        """Return an empty pack for every partition: who waits for this record goes on."""
+        entries = FactWriter(record.seq, self._rules.partitions).entries()
+        return {partition: [entry] for partition, entry in entries.items()}
+
+    def _known_inputs(self, packs: Iterable[InboundPack]) -> Mapping[int, set[str]]:
+        """Return which input ids of the packs the tables hold."""
+        asked: dict[int, set[str]] = {}
+        for pack in packs:
+            for message, kind in zip(pack.inputs, kinds_of(pack), strict=True):
+                if kind is not None and message.input_id:
+                    asked.setdefault(KINDS[kind], set()).add(message.input_id)
+        return {kind: self._store.known_inputs(kind, ids) for kind, ids in asked.items()}
+
+    def _apply(
+        self, seq: int, pack: InboundPack, known: Mapping[int, set[str]]
+    ) -> Mapping[int, Entry]:
+        time = self.state.time
+        writer = FactWriter(seq, self._rules.partitions)
+        for index, (message, kind) in enumerate(zip(pack.inputs, kinds_of(pack), strict=True)):
+            take = time.tick if kind == "tick" else time.stamp
+            stamp_ms = take(message.received_ms)
+            if kind is None or not self._is_first(message, KINDS[kind], known):
+                continue
+            writer.begin(index, message, stamp_ms, time.now_ms)
+            if kind in PERSONAL:
+                self._apply_personal(seq, index, message, kind, writer)
+            else:
+                writer.write_to_all(message, kind)
+        return writer.entries()
+
+    def _is_first(self, message: Inbound, kind: int, known: Mapping[int, set[str]]) -> bool:
+        input_id = message.input_id
+        if not input_id:
+            return True
+        if input_id in known[kind] or not self.state.note_input(kind, input_id):
+            self.duplicates += 1
+            return False
+        return True
+
+    def _apply_personal(
+        self, seq: int, index: int, message: Inbound, kind: str, writer: FactWriter
+    ) -> None:
+        """Write whose an input is; one that names nobody is kept if an event, else dropped."""
+        namespaces = self._rules.namespaces
+        identities = identities_of(message, kind)
+        given = identifiers(identities)
+        if not given:
+            self.ownerless += 1
+            if kind == "event":
+                writer.write_input(message, kind, 0, None)
+            return
+        is_attributes = kind == "attributes"
+        derived = derived_identifiers(message.attributes, namespaces) if is_attributes else ()
+        owner, changes = self.state.link(given, derived)
+        if changes:
+            self._note(seq, index, message.input_id, changes)
+            for change in changes:
+                writer.write_change(change)
+        if kind != "link":
+            first = identities[came_with(message, kind, given, namespaces)]
+            writer.write_input(message, kind, owner, first)
+
+    def _note(self, seq: int, index: int, input_id: str, changes: Sequence[Change]) -> None:
+        state = self.state
+        now_ms = state.time.now_ms
+        state.unsaved_journal.extend(
+            JournalEntry(seq, index, number, input_id, now_ms, change)
+            for number, change in enumerate(changes)
+        )
+
+
+def _traceparents(tracing: Tracing, pack: InboundPack) -> list[str]:
+    if not tracing.enabled:
+        return []
+    return [message.traceparent for message in pack.inputs if message.traceparent]

@@ -1,0 +1,65 @@
+"""What the stage has in memory: the graph, the log's time, and what is not in the tables yet.
+
+One thread changes it; others read it under its lock, which is taken for one change at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.identity.domain.changes import Change, JournalEntry
+from services.identity.domain.graph import Graph
+from services.identity.domain.limits import Limits
+from services.identity.domain.linking import Linker
+from services.identity.domain.log_time import LogTime
+from services.identity.domain.namespaces import Identifier, Namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What does not change while a deployment runs."""
+
+    namespaces: Namespaces
+    partitions: int
+    limits: Limits
+
+
+class State:
+    """Everything that a replay of the inbound log gives back."""
+
+    def __init__(self, rules: Rules, graph: Graph, time: LogTime) -> None:
+        self.graph = graph
+        self.time = time
+        self.unsaved_journal: list[JournalEntry] = []
+        self.unsaved_inputs: dict[int, set[str]] = {}
+        self.unsaved_count = 0
+        self.lock = threading.Lock()
+        self._linker = Linker(graph, rules.namespaces, rules.limits)
+
+    def link(
+        self, given: Sequence[Identifier], derived: Sequence[Identifier]
+    ) -> tuple[int, Sequence[Change]]:
+        """Link the identifiers of one input; return whose it is and what changed."""
+        holder = self.graph.common_holder((*given, *derived))
+        if holder is not None:
+            return holder, ()
+        with self.lock:
+            return self._linker.link(given, derived)
+
+    def note_input(self, kind: int, input_id: str) -> bool:
+        """Note an input that is being applied; return False where it was noted since the save."""
+        noted = self.unsaved_inputs.setdefault(kind, set())
+        if input_id in noted:
+            return False
+        noted.add(input_id)
+        self.unsaved_count += 1
+        return True
+
+    def clear_unsaved(self) -> None:
+        """Say that all of it is in the tables."""
+        self.unsaved_journal = []
+        self.unsaved_inputs = {}
+        self.unsaved_count = 0
+        self.graph.clear_touched()

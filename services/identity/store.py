@@ -1,0 +1,246 @@
+"""Identity's tables: its stage's snapshot, written after the facts, with the inbound position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Executable,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    bindparam,
+    select,
+    text,
+)
+
+from services.identity.domain.changes import Assigned, Change, JournalEntry, Merged, Refused
+from services.identity.domain.graph import Graph
+from services.identity.domain.log_time import LogTime
+from services.identity.state import Rules, State
+from services.kit.sql import Database
+from services.kit.sql_stage import create_positions, move_position, take_epoch
+
+STAGE = "identity"
+
+LOOKUP_SIZE = 500
+"""Input ids in one query: every engine takes that many parameters."""
+
+_metadata = MetaData()
+
+_profiles = Table(
+    "profiles",
+    _metadata,
+    Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("merged_into", BigInteger, nullable=False),
+)
+
+_identifiers = Table(
+    "identifiers",
+    _metadata,
+    Column("namespace", String(64), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("profile_id", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_inputs = Table(
+    "inputs",
+    _metadata,
+    Column("kind", Integer, primary_key=True, autoincrement=False),
+    Column("input_id", String(128), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+_journal = Table(
+    "journal",
+    _metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("input_index", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("input_id", String(128), nullable=False),
+    Column("log_time_ms", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("profile_id", BigInteger, nullable=False),
+    Column("other_profile_id", BigInteger, nullable=False),
+    Column("namespace", String(64), nullable=False),
+    Column("value", String(256), nullable=False),
+    Column("reason", String(80), nullable=False),
+    Index("journal_by_profile", "profile_id", "seq"),
+)
+
+_log_time = Table(
+    "log_time",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("now_ms", BigInteger, nullable=False),
+    Column("last_tick_ms", BigInteger, nullable=True),
+)
+
+_PUT_PROFILE = text(
+    "INSERT INTO profiles (profile_id, merged_into) VALUES (:profile_id, :merged_into)"
+    " ON CONFLICT (profile_id) DO UPDATE SET merged_into = excluded.merged_into"
+)
+_PUT_IDENTIFIER = text(
+    "INSERT INTO identifiers (namespace, value, profile_id)"
+    " VALUES (:namespace, :value, :profile_id)"
+    " ON CONFLICT (namespace, value) DO UPDATE SET profile_id = excluded.profile_id"
+)
+_PUT_INPUT = text("INSERT INTO inputs (kind, input_id) VALUES (:kind, :input_id)")
+_PUT_LOG_TIME = text(
+    "INSERT INTO log_time (id, now_ms, last_tick_ms) VALUES (1, :now_ms, :last_tick_ms)"
+    " ON CONFLICT (id) DO UPDATE"
+    " SET now_ms = excluded.now_ms, last_tick_ms = excluded.last_tick_ms"
+)
+_FIND_INPUTS = select(_inputs.c.input_id).where(
+    _inputs.c.kind == bindparam("kind"), _inputs.c.input_id.in_(bindparam("ids", expanding=True))
+)
+
+
+class IdentityStore:
+    """The tables in one database; another owner of them is found out when it saves."""
+
+    def __init__(self, database: Database, rules: Rules) -> None:
+        self._database = database
+        self._rules = rules
+        self._position = 0
+        self._epoch = 0
+        database.create(_metadata)
+        create_positions(database)
+
+    def load(self) -> tuple[State, int]:
+        """Become the owner; return the state and its inbound position."""
+        graph = Graph(self._rules.partitions)
+        with self._database.write() as connection:
+            self._position, self._epoch = take_epoch(connection, STAGE, 0)
+            graph.load_profiles(_tuples(connection, select(_profiles)))
+            graph.load_identifiers(_tuples(connection, select(_identifiers)))
+            graph.load_refusals(_refusals(connection))
+            row = connection.execute(select(_log_time)).one_or_none()
+        time = LogTime(row.now_ms, row.last_tick_ms) if row is not None else LogTime()
+        return State(self._rules, graph, time), self._position
+
+    def save(self, state: State, position: int) -> None:
+        """Write what changed since the last save, in one transaction with the position.
+
+        Raises Fenced where another owner has been there.
+        """
+        with self._database.write() as connection:
+            move_position(connection, STAGE, 0, self._position, position, self._epoch)
+            _put_all(connection, _PUT_PROFILE, _profile_rows(state.graph))
+            _put_all(connection, _PUT_IDENTIFIER, _identifier_rows(state.graph))
+            _put_all(connection, _PUT_INPUT, _input_rows(state))
+            _put_all(connection, _journal.insert(), map(_journal_row, state.unsaved_journal))
+            time = {"now_ms": state.time.now_ms, "last_tick_ms": state.time.last_tick_ms}
+            connection.execute(_PUT_LOG_TIME, time)
+        self._position = position
+
+    def known_inputs(self, kind: int, input_ids: Iterable[str]) -> set[str]:
+        """Return those of the input ids that were applied before the last save."""
+        known: set[str] = set()
+        remaining = iter(sorted(input_ids))
+        with self._database.read() as connection:
+            while chunk := list(islice(remaining, LOOKUP_SIZE)):
+                found = connection.execute(_FIND_INPUTS, {"kind": kind, "ids": chunk})
+                known.update(found.scalars())
+        return known
+
+    def journal_of(self, profile_ids: Sequence[int], limit: int) -> list[JournalEntry]:
+        """Return the newest `limit` entries of these profiles, oldest first."""
+        key = (_journal.c.seq, _journal.c.input_index, _journal.c.number)
+        entries: list[JournalEntry] = []
+        with self._database.read() as connection:
+            for start in range(0, len(profile_ids), LOOKUP_SIZE):
+                chunk = profile_ids[start : start + LOOKUP_SIZE]
+                query = select(_journal).where(_journal.c.profile_id.in_(chunk)).limit(limit)
+                rows = connection.execute(query.order_by(*(column.desc() for column in key)))
+                entries.extend(_entry(*row) for row in rows)
+        return sorted(entries, key=lambda entry: entry.key)[-limit:]
+
+
+def _put_all(
+    connection: Connection, statement: Executable, rows: Iterable[dict[str, object]]
+) -> None:
+    parameters = list(rows)
+    if parameters:
+        connection.execute(statement, parameters)
+
+
+def _tuples(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Return the rows of a table without ever holding all of them."""
+    return iter(connection.execute(query.execution_options(yield_per=10_000)).tuples())
+
+
+def _refusals(connection: Connection) -> list[Refused]:
+    columns = (_journal.c.profile_id, _journal.c.other_profile_id, _journal.c.reason)
+    query = select(*columns).where(_journal.c.kind == "refused")
+    return [Refused(*row) for row in connection.execute(query)]
+
+
+def _profile_rows(graph: Graph) -> Iterator[dict[str, object]]:
+    for profile_id in graph.touched_profiles:
+        yield {"profile_id": profile_id, "merged_into": graph.redirect_of(profile_id)}
+
+
+def _identifier_rows(graph: Graph) -> Iterator[dict[str, object]]:
+    # In key order, so that neighbours in the table are written together.
+    for identifier in sorted(graph.touched_identifiers):
+        holder = graph.holder(identifier)
+        yield {"namespace": identifier[0], "value": identifier[1], "profile_id": holder}
+
+
+def _input_rows(state: State) -> Iterator[dict[str, object]]:
+    for kind, input_ids in state.unsaved_inputs.items():
+        for input_id in sorted(input_ids):
+            yield {"kind": kind, "input_id": input_id}
+
+
+def _journal_row(entry: JournalEntry) -> dict[str, object]:
+    kind, profile_id, other, identifier, reason = _columns(entry.change)
+    return {
+        "seq": entry.seq,
+        "input_index": entry.index,
+        "number": entry.number,
+        "input_id": entry.input_id,
+        "log_time_ms": entry.log_time_ms,
+        "kind": kind,
+        "profile_id": profile_id,
+        "other_profile_id": other,
+        "namespace": identifier[0],
+        "value": identifier[1],
+        "reason": reason,
+    }
+
+
+def _columns(change: Change) -> tuple[str, int, int, tuple[str, str], str]:
+    match change:
+        case Assigned(profile_id, identifier, former):
+            return "assigned", profile_id, former, identifier, ""
+        case Merged(profile_id, loser):
+            return "merged", profile_id, loser, ("", ""), ""
+        case Refused(profile_id, other, reason):
+            return "refused", profile_id, other, ("", ""), reason
+
+
+def _entry(  # one row, column by column
+    seq: int, index: int, number: int, input_id: str, log_time_ms: int, *change: Any
+) -> JournalEntry:
+    return JournalEntry(seq, index, number, input_id, log_time_ms, _change(*change))
+
+
+def _change(  # noqa: PLR0913, PLR0917  # the same
+    kind: str, profile_id: int, other: int, namespace: str, value: str, reason: str
+) -> Change:
+    if kind == "assigned":
+        return Assigned(profile_id, (namespace, value), other)
+    if kind == "merged":
+        return Merged(profile_id, other)
+    return Refused(profile_id, other, reason)
