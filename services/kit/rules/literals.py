@@ -1,0 +1,71 @@
+"""Constants as segcore counts them: numbers in millionths, times and durations in milliseconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from segcore.rule import MICRO, NUMBER_LIMIT
+
+WINDOW_MAX_MS = 36_525 * 86_400_000
+"""A hundred years: longer than any history, and far from where milliseconds overflow."""
+
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_STRETCH = re.compile(r"(?:\d{1,15}(?:d|h|ms|m|s))+", re.ASCII)
+_PART = re.compile(r"(\d+)(d|h|ms|m|s)", re.ASCII)
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micro(number: float) -> int:
+    """Return a number in millionths, rounded half to even in double arithmetic, as data are when they come in.
+
+    Raises ValueError beyond `NUMBER_LIMIT`.
+
+    >>> micro(0.0000025)
+    2
+    """
+    if not math.isfinite(number) or abs(number) > NUMBER_LIMIT:
+        raise ValueError(f"expected a number of at most {NUMBER_LIMIT:,} either way")
+    return number * MICRO if isinstance(number, int) else round(number * MICRO)
+
+
+def duration_ms(text: str) -> int:
+    """Return the milliseconds of `72h`, `30d`, `1h30m`; raises ValueError for anything else.
+
+    >>> duration_ms("1h30m")
+    5400000
+    """
+    if not _STRETCH.fullmatch(text):
+        raise ValueError('expected a duration such as "30d", "72h" or "1h30m"')
+    return sum(int(n) * _UNITS_MS[unit] for n, unit in _PART.findall(text))
+
+
+def window_ms(length_ms: int) -> int:
+    """Return a duration that may be a window as it is; raises ValueError for others."""
+    if not 1 <= length_ms <= WINDOW_MAX_MS:
+        raise ValueError("expected a duration longer than zero and at most a hundred years")
+    return length_ms
+
+
+def timestamp_ms(text: str) -> int:
+    """Return the instant of `2026-03-01T09:30:00Z` or with an offset; raises ValueError for anything else.
+
+    >>> timestamp_ms("1970-01-01T01:00:00.250+01:00")
+    250
+    """
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise ValueError('expected an instant such as "2026-03-01T09:30:00Z"')
+    day, clock, fraction, zone = found.groups()
+    nanos = (fraction or "0").ljust(9, "0")
+    if nanos[3:].strip("0"):
+        raise ValueError("expected an instant in whole milliseconds, as times are kept")
+    try:
+        whole = datetime.fromisoformat(f"{day}T{clock}{zone.replace('z', 'Z')}")
+    except ValueError:
+        raise ValueError("expected a day and time that there are") from None
+    return (whole - _EPOCH) // timedelta(milliseconds=1) + int(nanos[:3])

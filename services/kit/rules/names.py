@@ -1,0 +1,51 @@
+"""Errors for names that mean nothing where they stand, with what the writer may have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NoReturn
+
+from services.kit.rules import words
+from services.kit.rules.errors import RuleError, shown
+from services.kit.rules.scalar import View, refuse
+from services.kit.rules.tree import Call, Path
+
+
+def refuse_root(view: View, node: Path, known: Collection[str]) -> NoReturn:
+    """Raise the error for a name with dots that begins with no root; `known` are the names that do."""
+    root, name = node.names[0], ".".join(node.names)
+    if root in words.LATER:
+        refuse(view, node, f"{shown(root)} is not supported yet")
+    if root in words.FUNCTIONS or root in words.METHODS:
+        refuse(view, node, f"{shown(root)} is a function: it is written with brackets behind it")
+    rootless = {k.partition(".")[2]: k for k in sorted(known)}
+    near = rootless.get(name) or next(iter(words.nearest(name, known)), None)
+    if near is not None:
+        refuse(view, node, f"unknown name {shown(name)}; did you mean `{near}`?")
+    roots = " or ".join(f"`{root}.`" for root in sorted({k.partition(".")[0] for k in known}))
+    starts = f"a field begins with {roots}, " if roots else ""
+    refuse(view, node, f"unknown name {shown(name)}; {starts}a text stands in quotes")
+
+
+def refuse_call(view: View, node: Call) -> NoReturn:
+    """Raise the error for a call that nothing takes here; it points at the called name."""
+    name, is_method = node.function, node.target is not None
+    if name in words.LATER:
+        complaint = f"{shown(name)} is not supported yet"
+    elif name in words.FOREIGN:
+        complaint = f"{shown(name)} is not part of the rule language"
+    elif is_method and name in words.METHODS:
+        complaint = f"{shown(name)} cannot be called on this"
+    elif is_method and name in words.FUNCTIONS:
+        complaint = f"{shown(name)} is called on nothing: write {name}(...) by itself"
+    elif not is_method and name in words.METHODS:
+        complaint = f"{shown(name)} is called on something: write it behind a dot, as .{name}(...)"
+    elif not is_method and name in words.DURATIONS:
+        complaint = f"{shown(name)} makes a duration, which stands only in `last`"
+    elif not is_method and name == "duration":
+        complaint = "a duration stands only in `last`"
+    else:
+        known = words.METHODS | words.LATER_METHODS if is_method else words.FUNCTIONS
+        complaint = words.unknown("method" if is_method else "function", name, known)
+    start = node.place.point
+    raise RuleError(view.text, start, complaint, start + len(name))

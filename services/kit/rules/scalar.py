@@ -1,0 +1,227 @@
+"""Operators, comparisons and constants: the part of the language that means the same over a profile and over a row.
+
+A `View` says what the rest means: names with dots, and calls.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, Protocol
+
+from segcore.rule import (
+    All,
+    AnyOf,
+    Arithmetic,
+    Attribute,
+    Compare,
+    Comparison,
+    EventField,
+    Expression,
+    ItemField,
+    Kind,
+    Literal,
+    Not,
+    OneOf,
+    Operator,
+    TestText,
+    TextTest,
+    Truth,
+)
+from services.kit.rules import literals
+from services.kit.rules.errors import RuleError, shown
+from services.kit.rules.tree import Call, Constant, Foreign, Listing, Member, Node, Path
+from services.kit.rules.values import is_field, kind_of, spoken
+from services.kit.rules.words import TEXT_TESTS
+
+HAS_TAKES = "`has` takes one attribute or property, such as has(profile.city)"
+
+_COMPARISONS = {f"_{c}_": c for c in Comparison}
+_OPERATORS = {f"_{o}_": o for o in Operator}
+
+
+class View(Protocol):
+    """What names and calls mean in one part of a rule."""
+
+    @property
+    def text(self) -> str:
+        """The whole rule, for errors."""
+
+    def path(self, node: Path) -> Expression:
+        """Return the field that a name with dots stands for; raises RuleError."""
+
+    def call(self, node: Call) -> Expression:
+        """Return what a call comes to that is no operator; raises RuleError."""
+
+
+def refuse(view: View, node: Node, complaint: str) -> NoReturn:
+    """Raise the error for one node."""
+    raise RuleError(view.text, node.place.start, complaint, node.place.end)
+
+
+def condition(node: Node, view: View) -> Expression:
+    """Return what is true or false and never missing; a flag becomes `Truth`."""
+    found = expression(node, view)
+    kind = kind_of(found)
+    if kind is not Kind.FLAG:
+        refuse(view, node, f"expected a condition, found {spoken(kind)}")
+    if is_field(found) or isinstance(found, Literal):
+        return Truth(found, at=found.at)
+    return found
+
+
+def number(node: Node, view: View) -> Expression:
+    """Return a number."""
+    found = expression(node, view)
+    if kind_of(found) is not Kind.NUMBER:
+        refuse(view, node, f"expected a number, found {spoken(kind_of(found))}")
+    return found
+
+
+def expression(node: Node, view: View) -> Expression:
+    """Return the typed rule of one node; raises RuleError for what rules do not have."""
+    match node:
+        case Constant():
+            return literal(node, view)
+        case Path():
+            return view.path(node)
+        case Call():
+            return _operator(node, view)
+        case Listing():
+            refuse(view, node, "a list stands only behind `in`")
+        case Member(name=name):
+            refuse(view, node, f"{shown(name)} is no field here; a method is written `.{name}()`")
+        case Foreign(what=what):
+            refuse(view, node, f"{what} is not part of the rule language")
+
+
+def literal(node: Constant, view: View) -> Literal:
+    """Return a constant as segcore counts it."""
+    value, at = node.value, node.place.start
+    match value:
+        case None:
+            return Literal(None, None, at)
+        case bool():
+            return Literal(value, Kind.FLAG, at)
+        case str():
+            return Literal(value, Kind.TEXT, at)
+    try:
+        return Literal(literals.micro(value), Kind.NUMBER, at)
+    except ValueError as error:
+        refuse(view, node, str(error))
+
+
+def _operator(node: Call, view: View) -> Expression:
+    name, at = node.function, node.place.point
+    match name:
+        case "_&&_":
+            return All(_flattened(node, name, view), at)
+        case "_||_":
+            return AnyOf(_flattened(node, name, view), at)
+        case "!_":
+            return Not(condition(node.arguments[0], view), at)
+        case "-_":
+            zero = Literal(0, Kind.NUMBER, -1)
+            return Arithmetic(Operator.SUB, zero, number(node.arguments[0], view), at)
+        case "@in":
+            return _one_of(node, view)
+        case "_?_:_":
+            refuse(
+                view,
+                node,
+                "`? :` is not supported: say it with `&&`, `||` and `!`, which also explain",
+            )
+        case "_[_]":
+            refuse(view, node, "`[...]` behind a value is not supported: write names with dots")
+        case "_%_":
+            refuse(view, node, "`%` is not supported: numbers are decimals here")
+        case "has":
+            return _has(node, view)
+        case "timestamp":
+            return _timestamp(node, view)
+    if name in _COMPARISONS:
+        return _compare(node, _COMPARISONS[name], view)
+    if name in _OPERATORS:
+        left, right = (number(argument, view) for argument in node.arguments)
+        return Arithmetic(_OPERATORS[name], left, right, at)
+    if name in TEXT_TESTS and node.target is not None:
+        return _test_text(node, node.target, view)
+    return view.call(node)
+
+
+def _flattened(node: Call, name: str, view: View) -> tuple[Expression, ...]:
+    found: list[Expression] = []
+    for argument in node.arguments:
+        if isinstance(argument, Call) and argument.function == name:
+            found.extend(_flattened(argument, name, view))
+        else:
+            found.append(condition(argument, view))
+    return tuple(found)
+
+
+def _compare(node: Call, comparison: Comparison, view: View) -> Expression:
+    left, right = (expression(argument, view) for argument in node.arguments)
+    kinds = kind_of(left), kind_of(right)
+    ordered = comparison not in {Comparison.EQ, Comparison.NE}
+    if kinds == (None, None):
+        refuse(view, node, "null is compared with a value that may be missing, not with null")
+    if None in kinds and ordered:
+        refuse(view, node, f"`{comparison}` orders values, and null has no place in an order")
+    if None not in kinds and kinds[0] is not kinds[1]:
+        refuse(
+            view,
+            node,
+            f"`{comparison}` compares values of one type, found {spoken(kinds[0])} and"
+            f" {spoken(kinds[1])}",
+        )
+    if ordered and kinds[0] is Kind.FLAG:
+        refuse(view, node, f"`{comparison}` orders numbers, texts and times, found two flags")
+    return Compare(comparison, left, right, node.place.point)
+
+
+def _one_of(node: Call, view: View) -> Expression:
+    operand, options = expression(node.arguments[0], view), node.arguments[1]
+    if not isinstance(options, Listing) or not options.elements:
+        refuse(view, options, '`in` takes a list of constants such as ["gold", "silver"]')
+    kind = kind_of(operand)
+    found: list[Literal] = []
+    for element in options.elements:
+        option = expression(element, view)
+        if not isinstance(option, Literal):
+            refuse(view, element, "`in` takes a list of constants; this is none")
+        if option.kind is None:
+            refuse(view, element, "null is in no list: a missing value is found with `== null`")
+        if option.kind is not kind:
+            refuse(
+                view,
+                element,
+                f"`in` compares values of one type, found {spoken(kind)} and {spoken(option.kind)}",
+            )
+        found.append(option)
+    return OneOf(operand, tuple(found), node.place.point)
+
+
+def _test_text(node: Call, target: Node, view: View) -> Expression:
+    operand, name = expression(target, view), node.function
+    if kind_of(operand) is not Kind.TEXT:
+        refuse(view, target, f"`{name}` tests a text, found {spoken(kind_of(operand))}")
+    match node.arguments:
+        case (Constant(value=str(argument)),):
+            return TestText(TextTest(name), operand, argument, node.place.point)
+    refuse(view, node, f'`{name}` takes one constant text, such as .{name}("abc")')
+
+
+def _has(node: Call, view: View) -> Expression:
+    if node.target is None and len(node.arguments) == 1:
+        operand = expression(node.arguments[0], view)
+        if isinstance(operand, Attribute | EventField | ItemField):
+            return Compare(Comparison.NE, operand, Literal(None, None), node.place.start)
+    refuse(view, node, HAS_TAKES)
+
+
+def _timestamp(node: Call, view: View) -> Expression:
+    match node.arguments:
+        case (Constant(value=str(written)),) if node.target is None:
+            try:
+                return Literal(literals.timestamp_ms(written), Kind.TIME, node.place.start)
+            except ValueError as error:
+                refuse(view, node.arguments[0], str(error))
+    refuse(view, node, '`timestamp` takes one constant text: timestamp("2026-03-01T09:30:00Z")')

@@ -1,0 +1,161 @@
+"""What a rule may name: attributes, event types with their properties, audiences; and how a schema may grow.
+
+A vocabulary that was built is sound: every name in it can be said in a rule and means one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableSequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from coterie.type.v1 import schema_pb2, value_pb2
+
+from segcore.rule import Kind
+from services.kit.errors import FieldMistake, InvalidArgument, invalid_field
+from services.kit.rules import fields
+
+KINDS: Mapping[int, Kind] = {
+    value_pb2.VALUE_KIND_TEXT: Kind.TEXT,
+    value_pb2.VALUE_KIND_NUMBER: Kind.NUMBER,
+    value_pb2.VALUE_KIND_FLAG: Kind.FLAG,
+    value_pb2.VALUE_KIND_TIME: Kind.TIME,
+}
+"""The types of a schema in segcore's words."""
+
+CLASH = "names of which none is another one up to a dot: one cannot be a value and a group"
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The names that rules may use. Raises ValueError where two of them exclude each other or one cannot be said."""
+
+    attributes: Mapping[str, Kind]
+    event_types: Mapping[str, Mapping[str, Kind]]
+    audiences: frozenset[str] = frozenset()
+    properties: Mapping[str, Kind] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_names("attribute", self.attributes)
+        merged: dict[str, Kind] = {}
+        for event_type, properties in self.event_types.items():
+            if mistake := fields.event_type_mistake(event_type):
+                raise ValueError(f"event type `{event_type}`: expected {mistake}")
+            for name, kind in properties.items():
+                if merged.setdefault(name, kind) != kind:
+                    raise ValueError(
+                        f"property `{name}` is {merged[name]} in one event type and {kind} in"
+                        f" `{event_type}`: a property has one type in a workspace"
+                    )
+        _check_names("property", merged, fields.EVENT_FIELDS)
+        object.__setattr__(self, "properties", MappingProxyType(merged))
+
+
+def _check_names(
+    noun: str, kinds: Mapping[str, Kind], taken: Mapping[str, Kind] = MappingProxyType({})
+) -> None:
+    for name in kinds:
+        if mistake := fields.name_mistake(name):
+            raise ValueError(f"{noun} `{name}`: expected {mistake}")
+        if name in taken:
+            raise ValueError(f"{noun} `{name}`: every event has a field of that name already")
+        for group in fields.groups(name):
+            if group in kinds or group in taken:
+                raise ValueError(f"{noun} `{name}` beside `{group}`: expected {CLASH}")
+
+
+def from_schema(schema: schema_pb2.Schema, audiences: Iterable[str]) -> Vocabulary:
+    """Return the vocabulary of a schema that `check_extension` has let through, and these audience ids."""
+    return Vocabulary(
+        attributes={f.name: KINDS[f.kind] for f in schema.attributes},
+        event_types={
+            t.type: {f.name: KINDS[f.kind] for f in t.properties} for t in schema.event_types
+        },
+        audiences=frozenset(audiences),
+    )
+
+
+def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) -> schema_pb2.Schema:
+    """Return `current` with what `extension` adds; a description that is given replaces the former one.
+
+    Raises InvalidArgument: INVALID_FIELD for a name or type that cannot be, SCHEMA_CONFLICT where a name is
+    declared with another type. Metadata `field` is the path within the extension.
+    """
+    merged = schema_pb2.Schema()
+    merged.CopyFrom(current)
+    attributes, properties = _Declared(), _Declared(fields.EVENT_FIELDS)
+    for attribute in current.attributes:
+        attributes.add(attribute, "schema.attributes")
+    for event_type in current.event_types:
+        for known in event_type.properties:
+            properties.add(known, "schema.event_types")
+    for i, attribute in enumerate(extension.attributes):
+        attributes.add(attribute, f"schema.attributes[{i}]")
+        _put(merged.attributes, attribute)
+    for i, event_type in enumerate(extension.event_types):
+        path = f"schema.event_types[{i}]"
+        if mistake := fields.event_type_mistake(event_type.type):
+            raise invalid_field(f"{path}.type", f"`{event_type.type}`", mistake)
+        target = _event_type(merged, event_type)
+        for j, added in enumerate(event_type.properties):
+            properties.add(added, f"{path}.properties[{j}]")
+            _put(target.properties, added)
+    return merged
+
+
+class _Declared:
+    """Names with their types, as far as they have been read; `taken` are names that are not to be had."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = frozenset(taken)
+        self._kinds: dict[str, int] = {}
+        self._groups: dict[str, str] = {}
+
+    def add(self, declared: schema_pb2.FieldSchema, path: str) -> None:
+        """Take a declaration in; raises InvalidArgument where it cannot stand beside the others."""
+        name, kind = declared.name, declared.kind
+        if mistake := fields.name_mistake(name):
+            raise invalid_field(f"{path}.name", f"`{name}`", mistake)
+        if kind not in KINDS:
+            raise invalid_field(f"{path}.kind", str(kind), "text, number, flag or time")
+        former = self._kinds.setdefault(name, kind)
+        if former != kind:
+            raise _conflict(f"{path}.kind", name, KINDS[former], KINDS[kind])
+        groups = list(fields.groups(name))
+        rivals = [g for g in groups if g in self._kinds or g in self._taken]
+        if name in self._groups:
+            rivals.append(self._groups[name])
+        if name in self._taken:
+            raise invalid_field(f"{path}.name", f"`{name}`", "a name that not every event has")
+        if rivals:
+            raise invalid_field(f"{path}.name", f"`{name}` beside `{rivals[0]}`", CLASH)
+        for group in groups:
+            self._groups.setdefault(group, name)
+
+
+def _conflict(path: str, name: str, declared: Kind, found: Kind) -> InvalidArgument:
+    description = f"`{name}` is declared as {declared}, found {found}"
+    return InvalidArgument(
+        "SCHEMA_CONFLICT",
+        f"{path}: {description}",
+        {"field": path, "declared": str(declared), "found": str(found)},
+        (FieldMistake(path, description),),
+    )
+
+
+def _put(target: MutableSequence[schema_pb2.FieldSchema], added: schema_pb2.FieldSchema) -> None:
+    for known in target:
+        if known.name == added.name:
+            known.description = added.description or known.description
+            return
+    target.append(added)
+
+
+def _event_type(
+    merged: schema_pb2.Schema, added: schema_pb2.EventTypeSchema
+) -> schema_pb2.EventTypeSchema:
+    for known in merged.event_types:
+        if known.type == added.type:
+            known.description = added.description or known.description
+            return known
+    return merged.event_types.add(type=added.type, description=added.description)
