@@ -1,0 +1,1 @@
+"""The composition root: which services run in this process, and the `coterie` command."""

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -30,6 +30,20 @@ class Occupant:
     address: str
 
 
+class ServiceLock:
+    """The lock of one service, held; its file says who holds it."""
+
+    def __init__(self, service: str, file: TextIO) -> None:
+        self._service = service
+        self._file = file
+
+    def announce(self, address: str) -> None:
+        """Say where the service can be reached, empty for not yet."""
+        self._file.truncate(0)
+        json.dump(asdict(Occupant(self._service, os.getpid(), address)), self._file)
+        self._file.flush()
+
+
 class DataDirectory:
     """An opened data directory; an empty or missing one is made, with `partitions` for good.
 
@@ -45,6 +59,7 @@ class DataDirectory:
             if not (path / _FORMAT_FILE).exists():
                 self._create()
             self._check()
+            self.snapshots.mkdir(exist_ok=True)
         except OSError as error:
             raise DataDirectoryError(f"{path}: {error.strerror or error}") from None
 
@@ -57,14 +72,13 @@ class DataDirectory:
         """Return the file of the service's tables."""
         return self.path / f"{service}.db"
 
-    def snapshots(self, service: str) -> Path:
-        """Return the directory of the service's snapshots, made where it is missing."""
-        directory = self.path / "snapshots" / service
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
+    @property
+    def snapshots(self) -> Path:
+        """The directory of snapshots and column files."""
+        return self.path / "snapshots"
 
     @contextmanager
-    def occupy(self, service: str, address: str) -> Iterator[None]:
+    def occupy(self, service: str) -> Iterator[ServiceLock]:
         """Hold the service's lock: the kernel lets go of it with the process, however it ends.
 
         Raises DataDirectoryError where another process runs the service here.
@@ -74,11 +88,10 @@ class DataDirectory:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise self._taken(service) from None
-            file.truncate(0)
-            json.dump({"service": service, "pid": os.getpid(), "address": address}, file)
-            file.flush()
+            lock = ServiceLock(service, file)
+            lock.announce("")
             try:
-                yield
+                yield lock
             finally:
                 file.truncate(0)
 
