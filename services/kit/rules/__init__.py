@@ -1,7 +1,7 @@
 """The rule language: CEL text -> checked tree -> segcore's typed rule.
 
-`compile_rule(text, vocabulary)` is the one way in. What cannot be run exactly is refused with its place and
-the reason; nothing is approximated. `vocabulary` says what a rule may name and how a schema may grow.
+`compile_rule(text, vocabulary)` is the one way in. What cannot be run exactly is refused with its
+place and the reason. `vocabulary` says what a rule may name and how a schema may grow.
 """
 
 from services.kit.rules.clause import clause_text

@@ -19,7 +19,7 @@ _Places = dict[int, tuple[int, int]]
 
 
 def clause_text(text: str, node: Expression | Rows) -> str | None:
-    """Return the clause as written in `text`, of which `node` is a part, or None where it stands nowhere.
+    """Return the clause of `text` that `node` came from, or None where it stands nowhere.
 
     Brackets around a clause are left out, and wheres that were joined stand nowhere as one.
     """

@@ -1,7 +1,7 @@
 """The way from a rule's text to segcore's typed rule.
 
-CEL parses and type-checks; the translation then refuses what segcore cannot run exactly. Where CEL refuses a text
-that it could parse, the translation is asked first what is wrong: it knows the names and speaks of them.
+CEL parses and type-checks; the translation then refuses what segcore cannot run exactly. Where CEL
+refuses what it could parse, the translation is asked first what is wrong: it knows the names.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _environments = Environments()
 def compile_rule(text: str, vocabulary: Vocabulary) -> Expression:
     """Return the typed rule of a text: a condition over one profile.
 
-    Raises RuleError, which says what is wrong at which line and column. Safe to call from several threads.
+    Raises RuleError, which says what is wrong at which line and column. Safe to call from several
+    threads.
     """
     _check_text(text)
     environment = _environments.of(vocabulary)

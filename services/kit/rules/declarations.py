@@ -12,11 +12,11 @@ from cel_expr_python import cel
 from services.kit.rules.words import DURATIONS, TYPES_MAX
 
 REPLACED = (
-    ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_")
-    + ("_+_", "_-_", "_*_", "_/_", "_%_", "-_", "@in")
-    + ("matches", "size")
+    *("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in"),
+    *("_+_", "_-_", "_*_", "_/_", "_%_", "-_"),
+    *("matches", "size"),
 )
-"""Functions of CEL's own that are left out, so that ours can stand in their place or nothing does."""
+"""Functions of CEL's own that are left out: ours stand in their place, or nothing does."""
 
 MACROS = ("all", "exists", "exists_one", "filter", "map")
 """CEL's own loops. Left out, they arrive as they were written, and are refused by name."""

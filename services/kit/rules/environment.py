@@ -1,7 +1,7 @@
 """CEL's side: an environment made from a vocabulary, which parses and type-checks.
 
-`profile`, `event` and `item` are protobuf messages made on the spot, with fields of wrapper types: such a field
-may be missing, compares with null and keeps its type.
+`profile`, `event` and `item` are protobuf messages made on the spot, with fields of wrapper types:
+such a field may be missing, compares with null and keeps its type.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ _Key = tuple[frozenset[tuple[str, Kind]], frozenset[tuple[str, Kind]]]
 _ERROR = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(-?\d+):(-?\d+): (.*)$", re.MULTILINE)
 
 
-class Complaint(Exception):  # noqa: N818 - what CEL says; it becomes an error when it has a place
-    """CEL's first objection: 1-based line and column, and its words; `too_deep` objections have no place."""
+class Complaint(Exception):
+    """CEL's first objection: 1-based line and column, and its words.
+
+    An objection to what is `too_deep` has no place.
+    """
 
     def __init__(self, line: int, column: int, words: str, *, too_deep: bool = False) -> None:
         super().__init__(words)
@@ -145,7 +148,10 @@ def _add_message(
 
 
 class Environments:
-    """The environments of the vocabularies used last. What names attributes and properties alike shares one."""
+    """The environments of the vocabularies used last.
+
+    Vocabularies that differ in audiences alone share one.
+    """
 
     def __init__(self, kept_max: int = ENVIRONMENTS_MAX) -> None:
         self._kept_max = kept_max

@@ -1,4 +1,4 @@
-"""The names that a schema may give to attributes, event types and properties, so that every rule can say them."""
+"""The names that a schema may give, so that every rule can say them and each means one thing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def event_type_mistake(name: str) -> str | None:
 def groups(name: str) -> Iterator[str]:
     """Return the groups that a name is in: what stands before each of its dots.
 
-    A group is never a name itself, or `profile.loyalty` would be a value and a group of values at once.
+    A group is never a name itself: `profile.loyalty` cannot be a value and a group at once.
 
     >>> list(groups("loyalty.card.tier"))
     ['loyalty', 'loyalty.card']

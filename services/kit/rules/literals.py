@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micro(number: float) -> int:
-    """Return a number in millionths, rounded half to even in double arithmetic, as data are when they come in.
+    """Return a number in millionths, rounded half to even in double arithmetic, as data are.
 
     Raises ValueError beyond `NUMBER_LIMIT`.
 
@@ -52,7 +52,7 @@ def window_ms(length_ms: int) -> int:
 
 
 def timestamp_ms(text: str) -> int:
-    """Return the instant of `2026-03-01T09:30:00Z` or with an offset; raises ValueError for anything else.
+    """Return an instant such as `2026-03-01T09:30:00Z`; raises ValueError for anything else.
 
     >>> timestamp_ms("1970-01-01T01:00:00.250+01:00")
     250

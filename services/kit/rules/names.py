@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NoReturn
 
 from services.kit.rules import words
 from services.kit.rules.errors import RuleError, shown
-from services.kit.rules.scalar import View, refuse
+from services.kit.rules.scalar import View, mistake
 from services.kit.rules.tree import Call, Path
 
 
-def refuse_root(view: View, node: Path, known: Collection[str]) -> NoReturn:
-    """Raise the error for a name with dots that begins with no root; `known` are the names that do."""
+def root_mistake(view: View, node: Path, known: Collection[str]) -> RuleError:
+    """Return the error for a name that begins with no root; `known` are the names that do."""
     root, name = node.names[0], ".".join(node.names)
     if root in words.LATER:
-        refuse(view, node, f"{shown(root)} is not supported yet")
+        return mistake(view, node, f"{shown(root)} is not supported yet")
     if root in words.FUNCTIONS or root in words.METHODS:
-        refuse(view, node, f"{shown(root)} is a function: it is written with brackets behind it")
+        return mistake(
+            view, node, f"{shown(root)} is a function: it is written with brackets behind it"
+        )
     rootless = {k.partition(".")[2]: k for k in sorted(known)}
     near = rootless.get(name) or next(iter(words.nearest(name, known)), None)
     if near is not None:
-        refuse(view, node, f"unknown name {shown(name)}; did you mean `{near}`?")
+        return mistake(view, node, f"unknown name {shown(name)}; did you mean `{near}`?")
     roots = " or ".join(f"`{root}.`" for root in sorted({k.partition(".")[0] for k in known}))
     starts = f"a field begins with {roots}, " if roots else ""
-    refuse(view, node, f"unknown name {shown(name)}; {starts}a text stands in quotes")
+    return mistake(view, node, f"unknown name {shown(name)}; {starts}a text stands in quotes")
 
 
-def refuse_call(view: View, node: Call) -> NoReturn:
-    """Raise the error for a call that nothing takes here; it points at the called name."""
+def call_mistake(view: View, node: Call) -> RuleError:
+    """Return the error for a call that nothing takes here; it points at the called name."""
     name, is_method = node.function, node.target is not None
     if name in words.LATER:
         complaint = f"{shown(name)} is not supported yet"
@@ -48,4 +49,4 @@ def refuse_call(view: View, node: Call) -> NoReturn:
         known = words.METHODS | words.LATER_METHODS if is_method else words.FUNCTIONS
         complaint = words.unknown("method" if is_method else "function", name, known)
     start = node.place.point
-    raise RuleError(view.text, start, complaint, start + len(name))
+    return RuleError(view.text, start, complaint, start + len(name))

@@ -1,4 +1,4 @@
-"""What a rule sees outside of rows: the profile's attributes, aggregates over its rows, and other audiences."""
+"""What a rule sees outside of rows: the profile's attributes, aggregates, and other audiences."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from segcore.rule import Attribute, Expression, InAudience
 from services.kit.rules import rows, scalar
-from services.kit.rules.errors import shown
-from services.kit.rules.names import refuse_call, refuse_root
-from services.kit.rules.scalar import refuse
+from services.kit.rules.errors import RuleError, shown
+from services.kit.rules.names import call_mistake, root_mistake
+from services.kit.rules.scalar import mistake
 from services.kit.rules.tree import Call, Constant, Path
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import unknown
@@ -25,16 +25,18 @@ class PersonView:
         """Return the attribute that a name with dots stands for."""
         root, name = node.names[0], ".".join(node.names[1:])
         if root in {"event", "item"}:
-            refuse(
+            raise mistake(
                 self,
                 node,
                 f"`{root}` is there only inside `where` and `sum`, for one row at a time",
             )
         if root != "profile":
-            refuse_root(self, node, {f"profile.{name}" for name in self.vocabulary.attributes})
+            raise root_mistake(
+                self, node, {f"profile.{name}" for name in self.vocabulary.attributes}
+            )
         kind = self.vocabulary.attributes.get(name)
         if kind is None:
-            self._refuse_attribute(node, name)
+            raise self._attribute_mistake(node, name)
         return Attribute(name, kind, node.place.start)
 
     def call(self, node: Call) -> Expression:
@@ -46,27 +48,29 @@ class PersonView:
         if node.target is not None:
             # What stands before the dot may hold an earlier mistake, which a reader meets first.
             scalar.expression(node.target, self)
-        refuse_call(self, node)
+        raise call_mistake(self, node)
 
-    def _refuse_attribute(self, node: Path, name: str) -> None:
+    def _attribute_mistake(self, node: Path, name: str) -> RuleError:
         known = self.vocabulary.attributes
         if not name:
-            refuse(self, node, "`profile` is no value: name one of its attributes")
+            return mistake(self, node, "`profile` is no value: name one of its attributes")
         if group := sorted(a for a in known if a.startswith(f"{name}.")):
             shown_group = shown(f"profile.{name}")
-            refuse(
+            return mistake(
                 self,
                 node,
                 f"{shown_group} is no value: name one of its parts, `profile.{group[0]}`",
             )
-        refuse(self, node, unknown("attribute", name, known))
+        return mistake(self, node, unknown("attribute", name, known))
 
     def _audience(self, node: Call) -> Expression:
         match node.arguments:
-            case (Constant(value=str(audience_id), place=place) as argument,):
+            case (Constant(value=str(audience_id)) as argument,):
                 if audience_id not in self.vocabulary.audiences:
-                    refuse(
+                    raise mistake(
                         self, argument, unknown("audience", audience_id, self.vocabulary.audiences)
                     )
                 return InAudience(audience_id, node.place.start)
-        refuse(self, node, '`audience` takes one constant audience id, such as audience("vip")')
+        raise mistake(
+            self, node, '`audience` takes one constant audience id, such as audience("vip")'
+        )

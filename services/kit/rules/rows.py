@@ -1,4 +1,4 @@
-"""Rows of events and items: `events(...)` and `items(...)` with their filters, and what a filter may see."""
+"""Rows: `events(...)` and `items(...)` with their filters, and what a filter may see."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from segcore.rule import (
     Scope,
 )
 from services.kit.rules import fields, literals, scalar
-from services.kit.rules.errors import shown
-from services.kit.rules.names import refuse_call, refuse_root
-from services.kit.rules.scalar import View, refuse
+from services.kit.rules.errors import RuleError, shown
+from services.kit.rules.names import call_mistake, root_mistake
+from services.kit.rules.scalar import View, mistake
 from services.kit.rules.tree import Call, Constant, Node, Path
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import DURATIONS, FOLDS, LATER, TYPES_MAX, unknown
@@ -42,7 +42,7 @@ class RowView:
         if root == "item":
             return self._item_field(node, name)
         if root == "profile":
-            refuse(
+            raise mistake(
                 self,
                 node,
                 "`where` and `sum` see the row alone, not the profile: test it outside, with `&&`",
@@ -51,12 +51,12 @@ class RowView:
         known.update(f"event.{name}" for name in fields.EVENT_FIELDS)
         if self.scope is Scope.ITEM:
             known.update(f"item.{name}" for name in fields.ITEM_FIELDS)
-        refuse_root(self, node, known)
+        raise root_mistake(self, node, known)
 
     def call(self, node: Call) -> Expression:
         """Refuse: no call but the operators' means anything over one row."""
         if is_chain(node) or node.function == "audience":
-            refuse(
+            raise mistake(
                 self,
                 node,
                 "`where` and `sum` see the row alone, not other rows and audiences: test them"
@@ -64,7 +64,7 @@ class RowView:
             )
         if node.target is not None:
             scalar.expression(node.target, self)
-        refuse_call(self, node)
+        raise call_mistake(self, node)
 
     def _event_field(self, node: Path, name: str) -> Expression:
         kind = fields.EVENT_FIELDS.get(name)
@@ -72,31 +72,37 @@ class RowView:
             declared = [self.vocabulary.event_types[t] for t in self.types]
             kind = next((d[name] for d in declared if name in d), None)
         if kind is None:
-            self._refuse_property(node, name)
+            raise self._property_mistake(node, name)
         return EventField(name, kind, node.place.start)
 
-    def _refuse_property(self, node: Path, name: str) -> None:
+    def _property_mistake(self, node: Path, name: str) -> RuleError:
         known = {p for t in self.types for p in self.vocabulary.event_types[t]}
         if not name:
-            refuse(self, node, "`event` is no value: name one of its properties")
+            return mistake(self, node, "`event` is no value: name one of its properties")
         if group := sorted(p for p in known if p.startswith(f"{name}.")):
-            refuse(
+            return mistake(
                 self, node, f"`event.{name}` is no value: name one of its parts, `event.{group[0]}`"
             )
         of = " of " + " or ".join(f"`{t}`" for t in self.types)
         having = sorted(t for t, d in self.vocabulary.event_types.items() if name in d)
         if having:
-            refuse(self, node, f"there is no property {shown(name)}{of}, but `{having[0]}` has it")
-        refuse(self, node, unknown("property", name, known | set(fields.EVENT_FIELDS), of))
+            return mistake(
+                self, node, f"there is no property {shown(name)}{of}, but `{having[0]}` has it"
+            )
+        return mistake(self, node, unknown("property", name, known | set(fields.EVENT_FIELDS), of))
 
     def _item_field(self, node: Path, name: str) -> Expression:
         if self.scope is not Scope.ITEM:
-            refuse(self, node, "`item` is there only under `items(...)`; these rows are events")
+            raise mistake(
+                self, node, "`item` is there only under `items(...)`; these rows are events"
+            )
         kind = fields.ITEM_FIELDS.get(name)
         if kind is None:
             if not name:
-                refuse(self, node, "`item` is no value: name one of its fields, such as `item.sku`")
-            refuse(self, node, unknown("item field", name, fields.ITEM_FIELDS))
+                raise mistake(
+                    self, node, "`item` is no value: name one of its fields, such as `item.sku`"
+                )
+            raise mistake(self, node, unknown("item field", name, fields.ITEM_FIELDS))
         return ItemField(name, kind, node.place.start)
 
 
@@ -110,24 +116,28 @@ def is_chain(node: Node | None) -> bool:
 
 
 def aggregate(node: Call, view: View, vocabulary: Vocabulary) -> Expression:
-    """Return what a chain that starts with rows comes to; raises RuleError where it ends as rows."""
+    """Return what a chain of rows comes to; raises RuleError where it ends as rows."""
     if node.function not in FOLDS or node.target is None:
         if node.function in {*SOURCES, "where", "last"}:
             rows_of(node, view, vocabulary)
-            refuse(view, node, "these are rows: end with `.exists()`, `.count()` or `.sum(...)`")
-        refuse_call(view, node)
+            raise mistake(
+                view, node, "these are rows: end with `.exists()`, `.count()` or `.sum(...)`"
+            )
+        raise call_mistake(view, node)
     rows = rows_of(node.target, view, vocabulary)
     fold = Fold(node.function)
     if fold is not Fold.SUM:
         if node.arguments:
-            refuse(
+            raise mistake(
                 view,
                 node.arguments[0],
                 f"`{fold}` takes nothing: narrow the rows with `.where(...)` before it",
             )
         return Aggregate(rows, fold, None, node.place.start)
     if len(node.arguments) != 1:
-        refuse(view, node, "`sum` takes one number, such as .sum(item.price * item.quantity)")
+        raise mistake(
+            view, node, "`sum` takes one number, such as .sum(item.price * item.quantity)"
+        )
     inside = RowView(view.text, vocabulary, rows.scope, rows.types)
     return Aggregate(rows, fold, scalar.number(node.arguments[0], inside), node.place.start)
 
@@ -135,26 +145,28 @@ def aggregate(node: Call, view: View, vocabulary: Vocabulary) -> Expression:
 def rows_of(node: Node, view: View, vocabulary: Vocabulary) -> Rows:
     """Return the rows that a chain keeps; filters commute, and each narrows."""
     if not isinstance(node, Call):
-        refuse(view, node, 'expected rows, such as events("purchase")')
+        raise mistake(view, node, 'expected rows, such as events("purchase")')
     if node.target is None:
         if node.function not in SOURCES:
-            refuse_call(view, node)
+            raise call_mistake(view, node)
         return _source(node, view, vocabulary)
     if node.function in FOLDS:
-        refuse(
+        raise mistake(
             view, node, f"`{node.function}` ends a chain: nothing can be called on what it gives"
         )
     if node.function not in {"where", "last"}:
         # What stands before it may hold an earlier mistake, which a reader meets first.
         rows_of(node.target, view, vocabulary)
-        refuse_call(view, node)
+        raise call_mistake(view, node)
     rows = rows_of(node.target, view, vocabulary)
     if node.function == "last":
         length_ms = _window_ms(node, view)
         shortest = length_ms if rows.last_ms is None else min(rows.last_ms, length_ms)
         return replace(rows, last_ms=shortest)
     if len(node.arguments) != 1:
-        refuse(view, node, '`where` takes one condition, such as .where(event.channel == "store")')
+        raise mistake(
+            view, node, '`where` takes one condition, such as .where(event.channel == "store")'
+        )
     inside = RowView(view.text, vocabulary, rows.scope, rows.types)
     return replace(rows, where=_both(rows.where, scalar.condition(node.arguments[0], inside)))
 
@@ -167,12 +179,13 @@ def _both(former: Expression | None, added: Expression) -> Expression:
         for side in (former, added)
         for part in (side.operands if isinstance(side, All) else (side,))
     )
-    return All(tuple(parts), former.at)
+    # Two wheres stand nowhere as one clause.
+    return All(tuple(parts), -1)
 
 
 def _source(node: Call, view: View, vocabulary: Vocabulary) -> Rows:
     if not 1 <= len(node.arguments) <= TYPES_MAX:
-        refuse(
+        raise mistake(
             view,
             node,
             f"`{node.function}` takes 1 to {TYPES_MAX} event types, found {len(node.arguments)}",
@@ -184,20 +197,20 @@ def _source(node: Call, view: View, vocabulary: Vocabulary) -> Rows:
 
 def _event_type(node: Node, view: View, vocabulary: Vocabulary) -> str:
     if not isinstance(node, Constant) or not isinstance(node.value, str):
-        refuse(view, node, 'an event type is a constant text, such as "purchase"')
+        raise mistake(view, node, 'an event type is a constant text, such as "purchase"')
     if node.value not in vocabulary.event_types:
-        refuse(view, node, unknown("event type", node.value, vocabulary.event_types))
+        raise mistake(view, node, unknown("event type", node.value, vocabulary.event_types))
     return node.value
 
 
 def _window_ms(node: Call, view: View) -> int:
     if len(node.arguments) != 1:
-        refuse(view, node, "`last` takes one duration, such as .last(days(30))")
+        raise mistake(view, node, "`last` takes one duration, such as .last(days(30))")
     argument = node.arguments[0]
     try:
         return literals.window_ms(_duration_ms(argument, view))
     except ValueError as error:
-        refuse(view, argument, str(error))
+        raise mistake(view, argument, str(error)) from None
 
 
 def _duration_ms(node: Node, view: View) -> int:
@@ -206,14 +219,18 @@ def _duration_ms(node: Node, view: View) -> int:
             function=function, target=None, arguments=(Constant(value=int(whole)) as part,)
         ) if function in DURATIONS and not isinstance(whole, bool):
             if whole < 1:
-                refuse(view, part, f"`{function}` takes a whole number from 1 on, found {whole}")
+                raise mistake(
+                    view, part, f"`{function}` takes a whole number from 1 on, found {whole}"
+                )
             return whole * DURATIONS[function]
         case Call(function="duration", target=None, arguments=(Constant(value=str(written)),)):
             return literals.duration_ms(written)
         case Call(function=function) if function in DURATIONS:
-            refuse(
+            raise mistake(
                 view, node, f"`{function}` takes one constant whole number, such as {function}(30)"
             )
         case Call(function=function) if function in LATER:
-            refuse_call(view, node)
-    refuse(view, node, 'expected a constant duration: days(30), hours(24) or duration("72h")')
+            raise call_mistake(view, node)
+    raise mistake(
+        view, node, 'expected a constant duration: days(30), hours(24) or duration("72h")'
+    )

@@ -1,11 +1,12 @@
-"""Operators, comparisons and constants: the part of the language that means the same over a profile and over a row.
+"""Operators, comparisons and constants: what means the same over a profile and over a row.
 
 A `View` says what the rest means: names with dots, and calls.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from segcore.rule import (
     All,
@@ -34,9 +35,6 @@ from services.kit.rules.words import TEXT_TESTS
 
 HAS_TAKES = "`has` takes one attribute or property, such as has(profile.city)"
 
-_COMPARISONS = {f"_{c}_": c for c in Comparison}
-_OPERATORS = {f"_{o}_": o for o in Operator}
-
 
 class View(Protocol):
     """What names and calls mean in one part of a rule."""
@@ -52,9 +50,9 @@ class View(Protocol):
         """Return what a call comes to that is no operator; raises RuleError."""
 
 
-def refuse(view: View, node: Node, complaint: str) -> NoReturn:
-    """Raise the error for one node."""
-    raise RuleError(view.text, node.place.start, complaint, node.place.end)
+def mistake(view: View, node: Node, complaint: str) -> RuleError:
+    """Return the error for one node."""
+    return RuleError(view.text, node.place.start, complaint, node.place.end)
 
 
 def condition(node: Node, view: View) -> Expression:
@@ -62,7 +60,7 @@ def condition(node: Node, view: View) -> Expression:
     found = expression(node, view)
     kind = kind_of(found)
     if kind is not Kind.FLAG:
-        refuse(view, node, f"expected a condition, found {spoken(kind)}")
+        raise mistake(view, node, f"expected a condition, found {spoken(kind)}")
     if is_field(found) or isinstance(found, Literal):
         return Truth(found, at=found.at)
     return found
@@ -72,7 +70,7 @@ def number(node: Node, view: View) -> Expression:
     """Return a number."""
     found = expression(node, view)
     if kind_of(found) is not Kind.NUMBER:
-        refuse(view, node, f"expected a number, found {spoken(kind_of(found))}")
+        raise mistake(view, node, f"expected a number, found {spoken(kind_of(found))}")
     return found
 
 
@@ -86,11 +84,13 @@ def expression(node: Node, view: View) -> Expression:
         case Call():
             return _operator(node, view)
         case Listing():
-            refuse(view, node, "a list stands only behind `in`")
+            raise mistake(view, node, "a list stands only behind `in`")
         case Member(name=name):
-            refuse(view, node, f"{shown(name)} is no field here; a method is written `.{name}()`")
+            raise mistake(
+                view, node, f"{shown(name)} is no field here; a method is written `.{name}()`"
+            )
         case Foreign(what=what):
-            refuse(view, node, f"{what} is not part of the rule language")
+            raise mistake(view, node, f"{what} is not part of the rule language")
 
 
 def literal(node: Constant, view: View) -> Literal:
@@ -106,45 +106,39 @@ def literal(node: Constant, view: View) -> Literal:
     try:
         return Literal(literals.micro(value), Kind.NUMBER, at)
     except ValueError as error:
-        refuse(view, node, str(error))
+        raise mistake(view, node, str(error)) from None
 
 
 def _operator(node: Call, view: View) -> Expression:
-    name, at = node.function, node.place.point
-    match name:
-        case "_&&_":
-            return All(_flattened(node, name, view), at)
-        case "_||_":
-            return AnyOf(_flattened(node, name, view), at)
-        case "!_":
-            return Not(condition(node.arguments[0], view), at)
-        case "-_":
-            zero = Literal(0, Kind.NUMBER, -1)
-            return Arithmetic(Operator.SUB, zero, number(node.arguments[0], view), at)
-        case "@in":
-            return _one_of(node, view)
-        case "_?_:_":
-            refuse(
-                view,
-                node,
-                "`? :` is not supported: say it with `&&`, `||` and `!`, which also explain",
-            )
-        case "_[_]":
-            refuse(view, node, "`[...]` behind a value is not supported: write names with dots")
-        case "_%_":
-            refuse(view, node, "`%` is not supported: numbers are decimals here")
-        case "has":
-            return _has(node, view)
-        case "timestamp":
-            return _timestamp(node, view)
-    if name in _COMPARISONS:
-        return _compare(node, _COMPARISONS[name], view)
-    if name in _OPERATORS:
-        left, right = (number(argument, view) for argument in node.arguments)
-        return Arithmetic(_OPERATORS[name], left, right, at)
-    if name in TEXT_TESTS and node.target is not None:
+    if form := _FORMS.get(node.function):
+        return form(node, view)
+    if reason := _REFUSED.get(node.function):
+        raise mistake(view, node, reason)
+    if node.function in TEXT_TESTS and node.target is not None:
         return _test_text(node, node.target, view)
     return view.call(node)
+
+
+def _all(node: Call, view: View) -> Expression:
+    return All(_flattened(node, node.function, view), node.place.point)
+
+
+def _any(node: Call, view: View) -> Expression:
+    return AnyOf(_flattened(node, node.function, view), node.place.point)
+
+
+def _not(node: Call, view: View) -> Expression:
+    return Not(condition(node.arguments[0], view), node.place.point)
+
+
+def _negative(node: Call, view: View) -> Expression:
+    operand = number(node.arguments[0], view)
+    return Arithmetic(Operator.SUB, Literal(0, Kind.NUMBER), operand, node.place.point)
+
+
+def _arithmetic(node: Call, view: View) -> Expression:
+    left, right = (number(argument, view) for argument in node.arguments)
+    return Arithmetic(Operator(node.function.strip("_")), left, right, node.place.point)
 
 
 def _flattened(node: Call, name: str, view: View) -> tuple[Expression, ...]:
@@ -157,40 +151,49 @@ def _flattened(node: Call, name: str, view: View) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def _compare(node: Call, comparison: Comparison, view: View) -> Expression:
+def _compare(node: Call, view: View) -> Expression:
+    comparison = Comparison(node.function.strip("_"))
     left, right = (expression(argument, view) for argument in node.arguments)
     kinds = kind_of(left), kind_of(right)
     ordered = comparison not in {Comparison.EQ, Comparison.NE}
     if kinds == (None, None):
-        refuse(view, node, "null is compared with a value that may be missing, not with null")
+        raise mistake(
+            view, node, "null is compared with a value that may be missing, not with null"
+        )
     if None in kinds and ordered:
-        refuse(view, node, f"`{comparison}` orders values, and null has no place in an order")
+        raise mistake(
+            view, node, f"`{comparison}` orders values, and null has no place in an order"
+        )
     if None not in kinds and kinds[0] is not kinds[1]:
-        refuse(
+        raise mistake(
             view,
             node,
             f"`{comparison}` compares values of one type, found {spoken(kinds[0])} and"
             f" {spoken(kinds[1])}",
         )
     if ordered and kinds[0] is Kind.FLAG:
-        refuse(view, node, f"`{comparison}` orders numbers, texts and times, found two flags")
+        raise mistake(
+            view, node, f"`{comparison}` orders numbers, texts and times, found two flags"
+        )
     return Compare(comparison, left, right, node.place.point)
 
 
 def _one_of(node: Call, view: View) -> Expression:
     operand, options = expression(node.arguments[0], view), node.arguments[1]
     if not isinstance(options, Listing) or not options.elements:
-        refuse(view, options, '`in` takes a list of constants such as ["gold", "silver"]')
+        raise mistake(view, options, '`in` takes a list of constants such as ["gold", "silver"]')
     kind = kind_of(operand)
     found: list[Literal] = []
     for element in options.elements:
         option = expression(element, view)
         if not isinstance(option, Literal):
-            refuse(view, element, "`in` takes a list of constants; this is none")
+            raise mistake(view, element, "`in` takes a list of constants; this is none")
         if option.kind is None:
-            refuse(view, element, "null is in no list: a missing value is found with `== null`")
+            raise mistake(
+                view, element, "null is in no list: a missing value is found with `== null`"
+            )
         if option.kind is not kind:
-            refuse(
+            raise mistake(
                 view,
                 element,
                 f"`in` compares values of one type, found {spoken(kind)} and {spoken(option.kind)}",
@@ -202,11 +205,11 @@ def _one_of(node: Call, view: View) -> Expression:
 def _test_text(node: Call, target: Node, view: View) -> Expression:
     operand, name = expression(target, view), node.function
     if kind_of(operand) is not Kind.TEXT:
-        refuse(view, target, f"`{name}` tests a text, found {spoken(kind_of(operand))}")
+        raise mistake(view, target, f"`{name}` tests a text, found {spoken(kind_of(operand))}")
     match node.arguments:
         case (Constant(value=str(argument)),):
             return TestText(TextTest(name), operand, argument, node.place.point)
-    refuse(view, node, f'`{name}` takes one constant text, such as .{name}("abc")')
+    raise mistake(view, node, f'`{name}` takes one constant text, such as .{name}("abc")')
 
 
 def _has(node: Call, view: View) -> Expression:
@@ -214,7 +217,7 @@ def _has(node: Call, view: View) -> Expression:
         operand = expression(node.arguments[0], view)
         if isinstance(operand, Attribute | EventField | ItemField):
             return Compare(Comparison.NE, operand, Literal(None, None), node.place.start)
-    refuse(view, node, HAS_TAKES)
+    raise mistake(view, node, HAS_TAKES)
 
 
 def _timestamp(node: Call, view: View) -> Expression:
@@ -223,5 +226,25 @@ def _timestamp(node: Call, view: View) -> Expression:
             try:
                 return Literal(literals.timestamp_ms(written), Kind.TIME, node.place.start)
             except ValueError as error:
-                refuse(view, node.arguments[0], str(error))
-    refuse(view, node, '`timestamp` takes one constant text: timestamp("2026-03-01T09:30:00Z")')
+                raise mistake(view, node.arguments[0], str(error)) from None
+    raise mistake(
+        view, node, '`timestamp` takes one constant text: timestamp("2026-03-01T09:30:00Z")'
+    )
+
+
+_FORMS: dict[str, Callable[[Call, View], Expression]] = {
+    "_&&_": _all,
+    "_||_": _any,
+    "!_": _not,
+    "-_": _negative,
+    "@in": _one_of,
+    "has": _has,
+    "timestamp": _timestamp,
+    **{f"_{comparison}_": _compare for comparison in Comparison},
+    **{f"_{operator}_": _arithmetic for operator in Operator},
+}
+_REFUSED = {
+    "_?_:_": "`? :` is not supported: say it with `&&`, `||` and `!`, which can be explained",
+    "_[_]": "`[...]` behind a value is not supported: write names with dots",
+    "_%_": "`%` is not supported: numbers are decimals here",
+}

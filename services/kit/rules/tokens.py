@@ -67,7 +67,7 @@ class Words:
         return 0 <= index < len(self._texts) and self._texts[index] == word
 
     def closing(self, index: int) -> int:
-        """Return the index of the bracket that closes the one at `index`; `index` where none does."""
+        """Return the index of the bracket that closes the one at `index`, else `index`."""
         return self._partner.get(index, index)
 
     def with_brackets(self, span: Span) -> Span:

@@ -5,15 +5,17 @@ Built from CEL's protobuf message, so that nothing behind this module knows its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.kit.rules.tokens import Span, Words
 
 INFIX = frozenset(
-    ("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_+_", "_-_", "_*_", "_/_")
-    + ("_%_", "@in")
+    (
+        *("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in"),
+        *("_+_", "_-_", "_*_", "_/_", "_%_"),
+    )
 )
 PREFIX = frozenset(("!_", "-_"))
 
@@ -45,7 +47,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function, a method (`target` is what stands before its dot) or an operator, as CEL names it."""
+    """A function, an operator as CEL names it, or a method, whose `target` is before its dot."""
 
     function: str
     target: Node | None
@@ -84,12 +86,12 @@ Node = Constant | Path | Call | Member | Listing | Foreign
 class TreeBuilder:
     """Builds the tree of one rule."""
 
-    def __init__(self, text: str, positions: dict[int, int]) -> None:
+    def __init__(self, text: str, positions: Mapping[int, int]) -> None:
         self._words = Words(text)
         self._positions = positions
         self._spans: dict[int, Span] = {}
 
-    def build(self, expr: Any) -> Node:
+    def build(self, expr: Any) -> Node:  # noqa: PLR0911 - one arm a kind of node
         """Return the tree of a `cel.expr.Expr`."""
         match expr.WhichOneof("expr_kind"):
             case "const_expr":
@@ -110,7 +112,7 @@ class TreeBuilder:
             case _:
                 return Foreign("this", self._bracketed(expr))
 
-    def _constant(self, expr: Any) -> Node:
+    def _constant(self, expr: Any) -> Node:  # noqa: PLR0911 - one arm a kind of constant
         at = self._word(expr)
         last = at + 1 if self._words.is_at(at, "-") else at
         place = self._place(expr, Span(at, last), at)
@@ -140,7 +142,7 @@ class TreeBuilder:
         return _behind_dot(owner, select.field, self._place(expr, span, at + 1))
 
     def _presence(self, expr: Any, owner: Node) -> Node:
-        # CEL makes `has(a.b)` a selection that stands at the bracket; here it is the call that was written.
+        # CEL makes `has(a.b)` a selection at the bracket; here it is the call that was written.
         at = self._word(expr)
         closing = last = self._words.closing(at)
         while self._words.is_at(last, ")"):

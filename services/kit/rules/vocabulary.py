@@ -1,4 +1,4 @@
-"""What a rule may name: attributes, event types with their properties, audiences; and how a schema may grow.
+"""What a rule may name: attributes, event types with properties, audiences; how a schema may grow.
 
 A vocabulary that was built is sound: every name in it can be said in a rule and means one thing.
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from coterie.type.v1 import schema_pb2, value_pb2
-
 from segcore.rule import Kind
 from services.kit.errors import FieldMistake, InvalidArgument, invalid_field
 from services.kit.rules import fields
@@ -28,7 +27,10 @@ CLASH = "names of which none is another one up to a dot: one cannot be a value a
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The names that rules may use. Raises ValueError where two of them exclude each other or one cannot be said."""
+    """The names that rules may use.
+
+    Raises ValueError where two of them exclude each other or one cannot be said.
+    """
 
     attributes: Mapping[str, Kind]
     event_types: Mapping[str, Mapping[str, Kind]]
@@ -65,21 +67,28 @@ def _check_names(
 
 
 def from_schema(schema: schema_pb2.Schema, audiences: Iterable[str]) -> Vocabulary:
-    """Return the vocabulary of a schema that `check_extension` has let through, and these audience ids."""
+    """Return the vocabulary of a schema and of these audience ids.
+
+    Raises ValueError where `check_extension` would not have let the schema through.
+    """
     return Vocabulary(
-        attributes={f.name: KINDS[f.kind] for f in schema.attributes},
-        event_types={
-            t.type: {f.name: KINDS[f.kind] for f in t.properties} for t in schema.event_types
-        },
+        attributes={f.name: _kind(f) for f in schema.attributes},
+        event_types={t.type: {f.name: _kind(f) for f in t.properties} for t in schema.event_types},
         audiences=frozenset(audiences),
     )
 
 
-def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) -> schema_pb2.Schema:
-    """Return `current` with what `extension` adds; a description that is given replaces the former one.
+def _kind(declared: schema_pb2.FieldSchema) -> Kind:
+    if declared.kind not in KINDS:
+        raise ValueError(f"`{declared.name}`: expected a type, found {declared.kind}")
+    return KINDS[declared.kind]
 
-    Raises InvalidArgument: INVALID_FIELD for a name or type that cannot be, SCHEMA_CONFLICT where a name is
-    declared with another type. Metadata `field` is the path within the extension.
+
+def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) -> schema_pb2.Schema:
+    """Return `current` with what `extension` adds; descriptions that it gives replace former ones.
+
+    Raises InvalidArgument: INVALID_FIELD for a name or type that cannot be, SCHEMA_CONFLICT where a
+    name is declared with another type. Metadata `field` is the path within the request.
     """
     merged = schema_pb2.Schema()
     merged.CopyFrom(current)
@@ -104,7 +113,7 @@ def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) ->
 
 
 class _Declared:
-    """Names with their types, as far as they have been read; `taken` are names that are not to be had."""
+    """Names with their types, as far as they have been read; `taken` ones are not to be had."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = frozenset(taken)

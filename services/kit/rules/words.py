@@ -1,4 +1,4 @@
-"""The words of the rule language: those that work now, those that come later, and the nearest to a wrong one."""
+"""The words of the rule language: those that work now and later, and the nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -22,24 +22,28 @@ METHODS = frozenset(("where", "last", *FOLDS, *TEXT_TESTS))
 
 LATER_FUNCTIONS = frozenset(("anniversary", "age", "bucket", "catalog"))
 LATER_METHODS = frozenset(
-    ("olderThan", "between", "since", "calendarDays", "min", "max", "avg", "distinct")
-    + ("latest", "earliest", "followedBy", "notFollowedBy", "by")
+    (
+        *("olderThan", "between", "since", "calendarDays", "min", "max", "avg", "distinct"),
+        *("latest", "earliest", "followedBy", "notFollowedBy", "by"),
+    )
 )
 LATER_NAMES = frozenset(("trigger", "entry", "key"))
 LATER = LATER_FUNCTIONS | LATER_METHODS | LATER_NAMES
 """What the language will have. Saying so helps more than `unknown`."""
 
 FOREIGN = frozenset(
-    ("size", "matches", "all", "exists_one", "map", "filter", "int", "uint", "double", "string")
-    + ("bytes", "bool", "dyn", "type", "getDate", "getDayOfMonth", "getDayOfWeek")
-    + ("getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth")
-    + ("getSeconds", "optMap", "optFlatMap", "cel.bind", "lowerAscii", "upperAscii", "split")
+    (
+        *("size", "matches", "all", "exists_one", "map", "filter", "int", "uint", "double"),
+        *("string", "bytes", "bool", "dyn", "type", "split", "lowerAscii", "upperAscii"),
+        *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear"),
+        *("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
+    )
 )
 """What CEL has elsewhere and rules leave out."""
 
 
 def unknown(noun: str, name: str, known: Iterable[str], of: str = "") -> str:
-    """Return the sentence for a name that is not there (`of` what), with the nearest of those that are.
+    """Return the sentence for a name that is not there, with the nearest of those that are.
 
     >>> unknown("attribute", "loyalty.teir", ["loyalty.tier", "city"])
     'unknown attribute `loyalty.teir`; did you mean `loyalty.tier`?'
