@@ -59,6 +59,11 @@ class IdentityDerivation:
         return self._state
 
     @property
+    def log_time_ms(self) -> int:
+        """The log's time, 0 before the tables were read."""
+        return self._state.time.now_ms if self._state is not None else 0
+
+    @property
     def position(self) -> int:
         """The inbound position whose facts are on disk."""
         return self._position
