@@ -1,0 +1,158 @@
+"""Facts, as they come in the log, to rows: the reading half of the projection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coterie.log.v1 import facts_pb2
+from coterie.type.v1 import schema_pb2
+from services.profile import tables
+from services.profile.upserts import Row
+
+
+class FactRows:
+    """The rows of some packs, each under the profile that its fact names."""
+
+    def __init__(self) -> None:
+        self.by_table: dict[str, list[Row]] = {
+            table.name: []
+            for table in (
+                tables.identifiers,
+                tables.attributes,
+                tables.consents,
+                tables.preferences,
+                tables.timeline,
+                tables.catalog_items,
+            )
+        }
+        self.merges: list[tuple[int, int]] = []
+        self.schemas: list[tuple[int, schema_pb2.Schema]] = []
+        self.traceparents: list[str] = []
+        self.log_time_ms = 0
+        self.inbound_seq = 0
+        self._profiles: dict[int, Row] = {}
+        self._readers: Mapping[str, Callable[[facts_pb2.Fact, int], None]] = {
+            "event": self._read_event,
+            "attributes": self._read_attributes,
+            "consent": self._read_consent,
+            "identity_assigned": self._read_identifier,
+            "catalog_item": self._read_catalog_item,
+            "schema": self._read_schema,
+            "profiles_merged": self._read_merge,
+        }
+
+    @property
+    def profiles(self) -> list[Row]:
+        """A row for each profile that a fact is about."""
+        return list(self._profiles.values())
+
+    def read(self, pack: facts_pb2.FactPack) -> None:
+        """Add what the pack says."""
+        self.inbound_seq = pack.inbound_seq
+        first = tables.arrival_of(pack.inbound_seq, 0)
+        readers = self._readers
+        for fact in pack.facts:
+            if fact.profile_id:
+                self._count(fact)
+            reader = readers.get(fact.WhichOneof("body") or "")
+            if reader is not None:
+                reader(fact, first | fact.index)
+            if fact.traceparent:
+                self.traceparents.append(fact.traceparent)
+        if pack.facts:
+            self.log_time_ms = pack.facts[-1].log_time_ms
+
+    def rows_of_profiles(self) -> Iterator[Row]:
+        """Return every row that belongs to a profile, so that it can be given to another."""
+        yield from self._profiles.values()
+        for name, rows in self.by_table.items():
+            if name != tables.catalog_items.name:
+                yield from rows
+
+    def _count(self, fact: facts_pb2.Fact) -> None:
+        profile_id = fact.profile_id
+        row = self._profiles.get(profile_id)
+        if row is None:
+            self._profiles[profile_id] = row = {
+                "profile_id": profile_id,
+                "create_ms": fact.log_time_ms,
+                "event_count": 0,
+            }
+        if fact.HasField("event"):
+            row["event_count"] += 1
+
+    def _read_event(self, fact: facts_pb2.Fact, _arrival: int) -> None:
+        event = fact.event
+        received_ms = fact.received_ms
+        occurred_ms = received_ms
+        if event.HasField("occurred_time"):
+            occurred_ms = min(received_ms, _to_ms(event.occurred_time))
+        self.by_table["timeline"].append(
+            {
+                "profile_id": fact.profile_id,
+                "occurred_ms": occurred_ms,
+                "received_ms": received_ms,
+                "event_id": event.event_id,
+                "type": event.type,
+                "event": event.SerializeToString(),
+            }
+        )
+
+    def _read_attributes(self, fact: facts_pb2.Fact, arrival: int) -> None:
+        change = fact.attributes
+        as_of_ms = fact.received_ms
+        if change.HasField("as_of_time"):
+            as_of_ms = _to_ms(change.as_of_time)
+        rows = self.by_table["attributes"]
+        for name, value in change.attributes.items():
+            rows.append(
+                {
+                    "profile_id": fact.profile_id,
+                    "name": name,
+                    "value": value.SerializeToString(),
+                    "as_of_ms": as_of_ms,
+                    "arrival": arrival,
+                    "change_id": fact.input_id,
+                }
+            )
+
+    def _read_consent(self, fact: facts_pb2.Fact, arrival: int) -> None:
+        change = fact.consent
+        as_of_ms = fact.received_ms
+        if change.HasField("as_of_time"):
+            as_of_ms = _to_ms(change.as_of_time)
+        said = {"profile_id": fact.profile_id, "as_of_ms": as_of_ms, "arrival": arrival}
+        for consent in change.consents:
+            row = {"channel": consent.channel, "status": consent.status, "change_id": fact.input_id}
+            self.by_table["consents"].append({**said, **row})
+        if change.preferred_channel:
+            row = {**said, "channel": change.preferred_channel}
+            self.by_table["preferences"].append(row)
+
+    def _read_identifier(self, fact: facts_pb2.Fact, arrival: int) -> None:
+        identity = fact.identity_assigned.identity
+        self.by_table["identifiers"].append(
+            {
+                "namespace": identity.namespace,
+                "value": identity.value,
+                "profile_id": fact.profile_id,
+                "arrival": arrival,
+            }
+        )
+
+    def _read_catalog_item(self, fact: facts_pb2.Fact, arrival: int) -> None:
+        item = fact.catalog_item
+        row = {"sku": item.sku, "item": item.SerializeToString(), "arrival": arrival}
+        self.by_table["catalog_items"].append(row)
+
+    def _read_schema(self, fact: facts_pb2.Fact, arrival: int) -> None:
+        self.schemas.append((arrival, fact.schema))
+
+    def _read_merge(self, fact: facts_pb2.Fact, _arrival: int) -> None:
+        self.merges.append((fact.profiles_merged.merged_profile_id, fact.profile_id))
+
+
+def _to_ms(time: Timestamp) -> int:
+    return time.seconds * 1000 + time.nanos // 1_000_000

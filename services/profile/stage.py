@@ -1,0 +1,144 @@
+"""The projection of one facts log into the tables: a step's packs become a few bulk writes.
+
+All writes of a step commute, so that it first takes the rows of all its packs to who people are
+after the step, and then moves the rows of those profiles that the step merged away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from coterie.log.v1 import facts_pb2
+from coterie.type.v1 import schema_pb2
+from services.kit.log.port import Record
+from services.kit.sql import Database
+from services.kit.telemetry import Tracing
+from services.profile import merges, schema, tables, upserts
+from services.profile.facts import FactRows
+
+STAGE = "profile"
+
+
+class FactsProjection:
+    """Writes the facts of one partition; `reached` and `schema_at` hear how far the tables are."""
+
+    def __init__(
+        self,
+        partition: int,
+        database: Database,
+        tracing: Tracing,
+        reached: Callable[[int], None],
+        schema_at: Callable[[schema_pb2.Schema, int], None],
+    ) -> None:
+        self._partition = partition
+        self._database = database
+        self._tracing = tracing
+        self._reached = reached
+        self._schema_at = schema_at
+        self._next_schema: schema_pb2.Schema | None = None
+        self._next_time_ms = 0
+        self.inbound_seq = 0
+        self.log_time_ms = 0
+
+    def apply(self, connection: Connection, records: Sequence[Record]) -> None:
+        """Write the effect of whole packs in the stage's transaction."""
+        facts = FactRows()
+        for record in records:
+            facts.read(facts_pb2.FactPack.FromString(record.payload))
+        with self._tracing.span("profile.project", links=facts.traceparents):
+            moved = _settle_profiles(connection, facts)
+            _write(connection, facts)
+            if moved:
+                merges.move_rows(connection, moved)
+        self._next_schema = _extend_schema(connection, facts.schemas)
+        self._next_time_ms = max(self.log_time_ms, facts.log_time_ms)
+        self._write_progress(connection, records[-1].source)
+
+    def committed(self, records: Sequence[Record]) -> None:
+        """Let readers and intake know what is on disk now."""
+        self.inbound_seq = records[-1].source
+        self.log_time_ms = self._next_time_ms
+        if self._next_schema is not None:
+            self._schema_at(self._next_schema, self.inbound_seq)
+            self._next_schema = None
+        self._reached(self.inbound_seq)
+
+    def reset(self) -> None:
+        """Read back how far the tables have come."""
+        progress = tables.progress
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(progress.c.inbound_seq, progress.c.log_time_ms).where(
+                    progress.c.partition == self._partition
+                )
+            ).one_or_none()
+            known = read_schema(connection)
+        self.inbound_seq = row.inbound_seq if row is not None else 0
+        self.log_time_ms = row.log_time_ms if row is not None else 0
+        self._next_schema = None
+        self._next_time_ms = self.log_time_ms
+        self._schema_at(known, self.inbound_seq)
+        self._reached(self.inbound_seq)
+
+    def dead_letter(self, connection: Connection, record: Record, error: str) -> None:
+        """Keep a row for a record that cannot be applied; `error` holds no personal data."""
+        self._next_time_ms = self.log_time_ms
+        letter = {"partition": self._partition, "facts_seq": record.seq, "error": error}
+        connection.execute(insert(tables.dead_letters), [letter])
+        self._write_progress(connection, record.source)
+
+    def _write_progress(self, connection: Connection, inbound_seq: int) -> None:
+        row = {
+            "partition": self._partition,
+            "inbound_seq": inbound_seq,
+            "log_time_ms": self._next_time_ms,
+        }
+        upserts.replace(connection, tables.progress, row)
+
+
+def read_schema(connection: Connection) -> schema_pb2.Schema:
+    """Return the schema as the tables have it; empty where nothing was declared."""
+    stored = connection.execute(select(tables.schemas.c.schema)).scalar_one_or_none()
+    return schema_pb2.Schema.FromString(stored or b"")
+
+
+def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:
+    """Give each row to the profile that its person is now; return who was merged away."""
+    named = {row["profile_id"] for row in facts.profiles}
+    named.update(merged for merged, _ in facts.merges)
+    redirects = merges.find_redirects(connection, named)
+    moved = merges.unite(redirects, facts.merges)
+    if redirects:
+        for row in facts.rows_of_profiles():
+            row["profile_id"] = merges.follow(redirects, row["profile_id"])
+    return moved
+
+
+def _write(connection: Connection, facts: FactRows) -> None:
+    upserts.add_up(connection, facts.profiles)
+    for name, rows in facts.by_table.items():
+        if name != tables.timeline.name:
+            upserts.keep_greater(connection, tables.metadata.tables[name], rows)
+        elif rows:
+            connection.execute(insert(tables.timeline), rows)
+
+
+def _extend_schema(
+    connection: Connection, extensions: Sequence[tuple[int, schema_pb2.Schema]]
+) -> schema_pb2.Schema | None:
+    """Apply extensions that the tables do not have yet; the first with a field wins."""
+    if not extensions:
+        return None
+    table = tables.schemas
+    row = connection.execute(select(table.c.schema, table.c.arrival)).one_or_none()
+    known = schema_pb2.Schema.FromString(row.schema if row is not None else b"")
+    arrival = row.arrival if row is not None else -1
+    for new_arrival, extension in extensions:
+        if new_arrival > arrival:
+            # Every partition's log holds every extension; the slower ones repeat it.
+            known, arrival = schema.extended(known, extension), new_arrival
+    stored = {"number": 1, "schema": known.SerializeToString(), "arrival": arrival}
+    upserts.keep_greater(connection, table, [stored])
+    return known

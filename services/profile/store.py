@@ -1,0 +1,141 @@
+"""Reads of the projection. Each opens one read transaction, and so sees one state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, tuple_
+
+from coterie.type.v1 import schema_pb2
+from services.kit.sql import Database
+from services.profile import domain, tables
+from services.profile.stage import read_schema
+
+
+class ProfileStore:
+    """What the tables say. May be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def current_id(self, profile_id: int) -> int:
+        """Return the profile that this one is part of now: mostly itself."""
+        with self._database.read() as connection:
+            return _current_id(connection, profile_id)
+
+    def find(self, profile_id: int) -> domain.Profile | None:
+        """Return the profile with this id, or the one that it was merged into."""
+        with self._database.read() as connection:
+            profile_id = _current_id(connection, profile_id)
+            table = tables.profiles
+            row = connection.execute(
+                select(table).where(table.c.profile_id == profile_id)
+            ).one_or_none()
+            if row is None:
+                return None
+            return domain.Profile(
+                profile_id=profile_id,
+                identities=_identities(connection, profile_id),
+                attributes=_attributes(connection, profile_id),
+                consents=_consents(connection, profile_id),
+                preferred_channel=_preferred(connection, profile_id),
+                event_count=row.event_count,
+                create_ms=row.create_ms,
+                merged_profile_ids=_merged(connection, profile_id),
+            )
+
+    def list_events(
+        self, profile_id: int, types: Sequence[str], before: domain.Moment | None, limit: int
+    ) -> list[domain.TimelineEvent] | None:
+        """Return up to `limit` events before `before`, the latest first; None for nobody."""
+        table = tables.timeline
+        place = (table.c.occurred_ms, table.c.received_ms, table.c.event_id)
+        with self._database.read() as connection:
+            profile_id = _current_id(connection, profile_id)
+            if not _exists(connection, profile_id):
+                return None
+            query = select(*place, table.c.event).where(table.c.profile_id == profile_id)
+            if types:
+                query = query.where(table.c.type.in_(types))
+            if before is not None:
+                key = (before.occurred_ms, before.received_ms, before.event_id)
+                query = query.where(tuple_(*place) < key)
+            query = query.order_by(*(column.desc() for column in place)).limit(limit)
+            return [
+                domain.TimelineEvent(
+                    domain.Moment(row.occurred_ms, row.received_ms, row.event_id), row.event
+                )
+                for row in connection.execute(query)
+            ]
+
+    def schema(self) -> schema_pb2.Schema:
+        """Return the schema, names in order of declaration."""
+        with self._database.read() as connection:
+            return read_schema(connection)
+
+
+def _current_id(connection: Connection, profile_id: int) -> int:
+    table = tables.redirects
+    found = connection.execute(
+        select(table.c.target_id).where(table.c.profile_id == profile_id)
+    ).scalar_one_or_none()
+    return profile_id if found is None else found
+
+
+def _exists(connection: Connection, profile_id: int) -> bool:
+    table = tables.profiles
+    found = connection.execute(
+        select(table.c.profile_id).where(table.c.profile_id == profile_id)
+    ).scalar_one_or_none()
+    return found is not None
+
+
+def _identities(connection: Connection, profile_id: int) -> tuple[domain.Identity, ...]:
+    table = tables.identifiers
+    rows = connection.execute(
+        select(table.c.namespace, table.c.value)
+        .where(table.c.profile_id == profile_id)
+        .order_by(table.c.namespace, table.c.value)
+    )
+    return tuple(domain.Identity(row.namespace, row.value) for row in rows)
+
+
+def _attributes(connection: Connection, profile_id: int) -> tuple[domain.Attribute, ...]:
+    table = tables.attributes
+    rows = connection.execute(
+        select(table).where(table.c.profile_id == profile_id).order_by(table.c.name)
+    )
+    # A cleared attribute keeps its row, so that an older value does not come back.
+    return tuple(
+        domain.Attribute(row.name, row.value, row.as_of_ms, row.change_id)
+        for row in rows
+        if row.value
+    )
+
+
+def _consents(connection: Connection, profile_id: int) -> tuple[domain.Consent, ...]:
+    table = tables.consents
+    rows = connection.execute(
+        select(table).where(table.c.profile_id == profile_id).order_by(table.c.channel)
+    )
+    return tuple(
+        domain.Consent(row.channel, row.status, row.as_of_ms, row.change_id) for row in rows
+    )
+
+
+def _preferred(connection: Connection, profile_id: int) -> int:
+    table = tables.preferences
+    found = connection.execute(
+        select(table.c.channel).where(table.c.profile_id == profile_id)
+    ).scalar_one_or_none()
+    return found or 0
+
+
+def _merged(connection: Connection, profile_id: int) -> tuple[int, ...]:
+    table = tables.redirects
+    rows = connection.execute(
+        select(table.c.profile_id)
+        .where(table.c.target_id == profile_id)
+        .order_by(table.c.profile_id)
+    )
+    return tuple(rows.scalars())
