@@ -2,6 +2,8 @@
 
 Each append is fenced by the end that it expects of the log. After a restart the stage replays from
 its snapshot; what comes again at or below a log's last source is there, and is not appended again.
+The first log is the anchor: it is written first and takes something of every input record, so that
+its fence orders what is not a function of the input: which records were set aside.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, Log, Record
-from services.kit.stage import Failures, check_not_regressed
+from services.kit.log.port import APPEND_LIMIT_BYTES, Corrupt, Entry, Log, Record
+from services.kit.stage import ContractBroken, Failures, check_not_regressed
 
 REPLAYED = "set aside before"
 """The error that a derivation is told when a replay comes to a dead letter again."""
@@ -26,8 +28,10 @@ class Derivation(Protocol):
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Apply whole input records in order; return what to append, by the index of the sink.
 
-        The `source` of each entry is the sequence of its input record, and ascends. What one record
-        gives one sink is appended as a whole, and so at most APPEND_LIMIT_BYTES.
+        The `source` of each entry is the sequence of its input record, and ascends. Every record
+        gives the first sink at least one entry: the log says how far it has come, also when it has
+        nothing to say. What one record gives one sink is appended as a whole, and so at most
+        APPEND_LIMIT_BYTES.
         """
 
     def save(self, position: int) -> None:
@@ -37,9 +41,10 @@ class Derivation(Protocol):
         """
 
     def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:
-        """Return what to append in place of a record that cannot be applied: at least one entry.
+        """Return what to append in place of a record that cannot be applied.
 
-        May not let the state depend on `error`: a replay tells another one.
+        The first sink gets an entry here too. The state may not depend on `error`: a replay tells
+        another one.
         """
 
 
@@ -59,7 +64,7 @@ class LogStage:
         self._position = 0
         self._tail = 0
         self._dead_letters = 0
-        # Input records up to here have been applied once, with the dead letters among them.
+        # Up to here it is decided which input records are set aside.
         self._settled = 0
         self._set_aside: frozenset[int] = frozenset()
 
@@ -81,19 +86,26 @@ class LogStage:
     def recover(self) -> None:
         """Drop memory, load the newest snapshot and read where the sinks end.
 
-        Raises Corrupt where the input ends before what this stage has already read from it.
+        Raises Corrupt where a log ends before what this stage has already read or written.
         """
         self._ready = False
         position = self._derivation.restore()
         reader = f"{self.name}-{self.partition}"
-        set_aside: set[int] = set()
         for sink in self._sinks:
             sink.recover()
-            set_aside |= sink.hold_from(position, reader)
-        settled = max([position, *(sink.source for sink in self._sinks)])
-        self._tail = check_not_regressed(self._source, settled, reader)
+        anchor = self._sinks[0]
+        if anchor.source < position:
+            raise Corrupt(
+                f"log {anchor.name}: it ends with the outputs of record {anchor.source}, but "
+                f"{reader} had written those of {position}: acknowledged records are lost"
+            )
+        self._tail = check_not_regressed(self._source, anchor.source, reader)
+        starts = [sink.start_of(position) for sink in self._sinks]
         self._source.hold(reader, position)
-        self._position, self._settled, self._set_aside = position, settled, frozenset(set_aside)
+        for sink, start in zip(self._sinks, starts, strict=True):
+            sink.hold(reader, start)
+        self._set_aside = anchor.dead_letters_after(starts[0])
+        self._position, self._settled = position, anchor.source
         self._ready = True
 
     def step(self, limit: int) -> int:
@@ -133,6 +145,7 @@ class LogStage:
         """Return the appends of each sink, after a check that all of them are possible."""
         try:
             outputs = self._derive(records)
+            self._check_anchored(outputs, records)
             return [
                 sink.plan(outputs.get(index, ()), records) for index, sink in enumerate(self._sinks)
             ]
@@ -142,13 +155,23 @@ class LogStage:
                 self._failures.note(records, error)
             raise
 
+    def _check_anchored(
+        self, outputs: Mapping[int, Sequence[Entry]], records: Sequence[Record]
+    ) -> None:
+        missing = {record.seq for record in records} - {e.source for e in outputs.get(0, ())}
+        if missing:
+            raise ContractBroken(
+                f"stage {self.name}: expected an entry of every record for log "
+                f"{self._sinks[0].name}, found none of record {min(missing)}"
+            )
+
     def _derive(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         if records[0].seq in self._set_aside:
-            return _marked(self._derivation.dead_letter(records[0], REPLAYED), records[0])
+            return _marked(self._derivation.dead_letter(records[0], REPLAYED))
         error = self._failures.verdict(records)
         if error is None:
             return self._derivation.apply(records)
-        outputs = _marked(self._derivation.dead_letter(records[0], error), records[0])
+        outputs = _marked(self._derivation.dead_letter(records[0], error))
         self._dead_letters += 1
         return outputs
 
@@ -159,26 +182,33 @@ class _Sink:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._end = 0
+        self.name = log.name
         self.source = 0
 
     def recover(self) -> None:
         last = self._log.last()
         self._end, self.source = (last.seq, last.source) if last is not None else (0, 0)
 
-    def hold_from(self, position: int, reader: str) -> frozenset[int]:
-        """Keep what a replay from `position` gives again; return the dead letters in it."""
+    def start_of(self, position: int) -> int:
+        """Return the last record whose source is not beyond `position`."""
         if self.source <= position:
-            self._log.hold(reader, self._end)
-            return frozenset()
+            return self._end
         start = self._log.first_seq() - 1
         end = self._end
-        while start < end:  # find the last record whose source is not beyond the position
+        while start < end:
             middle = (start + end + 1) // 2
             if self._log.read(middle - 1, 1)[0].source <= position:
                 start = middle
             else:
                 end = middle - 1
+        return start
+
+    def hold(self, reader: str, start: int) -> None:
+        """Keep what a replay gives again: it must be found there."""
         self._log.hold(reader, start)
+
+    def dead_letters_after(self, start: int) -> frozenset[int]:
+        """Return the input records that were set aside, of those whose outputs follow `start`."""
         found: set[int] = set()
         while start < self._end:
             records = self._log.read(start, min(100, self._end - start))
@@ -230,11 +260,7 @@ def _appends(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield piece
 
 
-def _marked(
-    outputs: Mapping[int, Sequence[Entry]], record: Record
-) -> Mapping[int, Sequence[Entry]]:
-    if not any(outputs.values()):
-        raise ValueError(f"a dead letter needs an entry: none was given for record {record.seq}")
+def _marked(outputs: Mapping[int, Sequence[Entry]]) -> Mapping[int, Sequence[Entry]]:
     return {
         index: [replace(entry, dead_letter=True) for entry in entries]
         for index, entries in outputs.items()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     insert,
     select,
     update,
@@ -41,6 +42,22 @@ positions = Table(
 )
 
 
+_mine = (positions.c.stage == bindparam("of_stage")) & (
+    positions.c.partition == bindparam("of_partition")
+)
+_held = _mine & (positions.c.seq == bindparam("old")) & (positions.c.epoch == bindparam("of_epoch"))
+
+# Built once: building a statement costs more than running it.
+_TAKE = (
+    update(positions)
+    .where(_mine)
+    .values(epoch=positions.c.epoch + 1)
+    .returning(positions.c.seq, positions.c.epoch)
+)
+_MOVE = update(positions).where(_held).values(seq=bindparam("new"))
+_LOOK = select(positions.c.seq, positions.c.epoch).where(_mine)
+
+
 def create_positions(database: Database) -> None:
     """Create the table of positions where it is missing."""
     database.create(_metadata)
@@ -48,13 +65,8 @@ def create_positions(database: Database) -> None:
 
 def take_epoch(connection: Connection, stage: str, partition: int) -> tuple[int, int]:
     """Become the owner: return the position and the new epoch, under which alone it now moves."""
-    mine = (positions.c.stage == stage) & (positions.c.partition == partition)
-    taken = connection.execute(
-        update(positions)
-        .where(mine)
-        .values(epoch=positions.c.epoch + 1)
-        .returning(positions.c.seq, positions.c.epoch)
-    ).one_or_none()
+    mine = {"of_stage": stage, "of_partition": partition}
+    taken = connection.execute(_TAKE, mine).one_or_none()
     if taken is not None:
         return taken.seq, taken.epoch
     row = {"stage": stage, "partition": partition, "seq": 0, "epoch": 1}
@@ -69,12 +81,10 @@ def move_position(  # noqa: PLR0913, PLR0917  # one row, column by column
 
     Raises Fenced where it is not `old` under `epoch`.
     """
-    mine = (positions.c.stage == stage) & (positions.c.partition == partition)
-    held = mine & (positions.c.seq == old) & (positions.c.epoch == epoch)
-    if connection.execute(update(positions).where(held).values(seq=new)).rowcount != 1:
-        found = connection.execute(
-            select(positions.c.seq, positions.c.epoch).where(mine)
-        ).one_or_none()
+    mine = {"of_stage": stage, "of_partition": partition}
+    move = {**mine, "old": old, "new": new, "of_epoch": epoch}
+    if connection.execute(_MOVE, move).rowcount != 1:
+        found = connection.execute(_LOOK, mine).one_or_none()
         raise Fenced(
             f"stage {stage}, partition {partition}: expected position {old} in epoch {epoch}, "
             f"found {tuple(found) if found else 'none'}"

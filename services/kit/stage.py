@@ -65,6 +65,10 @@ class Stage(Protocol):
         """Return True once there is a record to apply, False after the timeout."""
 
 
+class ContractBroken(RuntimeError):
+    """A derivation does not keep what its Protocol promises: that is no record's fault."""
+
+
 class Failures:
     """Finds the record that fails: what failed together is tried again one at a time."""
 
@@ -102,7 +106,15 @@ class Failures:
 
 def is_passing(error: Exception) -> bool:
     """Return whether an error comes from the surroundings, and not from the record."""
-    passing = (LogError, OSError, MemoryError, OperationalError, InterfaceError, Unavailable)
+    passing = (
+        ContractBroken,
+        InterfaceError,
+        LogError,
+        MemoryError,
+        OperationalError,
+        OSError,
+        Unavailable,
+    )
     return isinstance(error, passing)
 
 
