@@ -1,4 +1,4 @@
-"""Fixtures of all suites: a data directory of their own, and no telemetry or settings from outside."""
+"""Fixtures of all suites: a data directory each, and no settings from outside."""
 
 from __future__ import annotations
 

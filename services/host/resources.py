@@ -53,7 +53,7 @@ class Resources:
     async def close(self) -> None:
         """Close everything; what runs on it has stopped."""
         for channel in self._channels.values():
-            await channel.close()
+            await channel.close(None)
         for database in self._databases.values():
             database.close()
         self._log_database.close()

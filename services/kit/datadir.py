@@ -83,7 +83,7 @@ class DataDirectory:
 
         Raises DataDirectoryError where another process runs the service here.
         """
-        with self._lock_path(service).open("a+", encoding="utf-8") as file:
+        with _lock_path(self.path, service).open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -95,24 +95,9 @@ class DataDirectory:
             finally:
                 file.truncate(0)
 
-    def occupant(self, service: str) -> Occupant | None:
-        """Return who runs the service here now, None where nobody does."""
-        try:
-            file = self._lock_path(service).open(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        with file:
-            occupant = _read_occupant(file.read())
-            if occupant is None or not _is_locked(file):
-                return None
-            return occupant
-
-    def _lock_path(self, service: str) -> Path:
-        return self.path / f"{service}.lock"
-
     def _taken(self, service: str) -> DataDirectoryError:
-        occupant = self.occupant(service)
-        who = f"process {occupant.pid}" if occupant else "another process"
+        found = occupant(self.path, service)
+        who = f"process {found.pid}" if found else "another process"
         return DataDirectoryError(
             f"{self.path}: {who} runs {service} in this data directory;"
             " stop it first, or choose another directory"
@@ -152,6 +137,21 @@ class DataDirectory:
                 f"{self.path}: was made with {partitions} partitions, the configuration says"
                 f" {self.partitions}; the number is fixed when the directory is made"
             )
+
+
+def occupant(path: Path, service: str) -> Occupant | None:
+    """Return who runs the service in the data directory now, None where nobody does."""
+    try:
+        file = _lock_path(path, service).open(encoding="utf-8")
+    except OSError:
+        return None
+    with file:
+        found = _read_occupant(file.read())
+        return found if found is not None and _is_locked(file) else None
+
+
+def _lock_path(path: Path, service: str) -> Path:
+    return path / f"{service}.lock"
 
 
 def _is_draft(entry: Path) -> bool:
