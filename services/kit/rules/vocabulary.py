@@ -100,15 +100,18 @@ def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) ->
             properties.add(known, "schema.event_types")
     for i, attribute in enumerate(extension.attributes):
         attributes.add(attribute, f"schema.attributes[{i}]")
-        _put(merged.attributes, attribute)
-    for i, event_type in enumerate(extension.event_types):
+    _put_fields(merged.attributes, extension.attributes)
+    types = {event_type.type: event_type for event_type in merged.event_types}
+    for i, added in enumerate(extension.event_types):
         path = f"schema.event_types[{i}]"
-        if mistake := fields.event_type_mistake(event_type.type):
-            raise invalid_field(f"{path}.type", f"`{event_type.type}`", mistake)
-        target = _event_type(merged, event_type)
-        for j, added in enumerate(event_type.properties):
-            properties.add(added, f"{path}.properties[{j}]")
-            _put(target.properties, added)
+        if mistake := fields.event_type_mistake(added.type):
+            raise invalid_field(f"{path}.type", f"`{added.type}`", mistake)
+        for j, property_ in enumerate(added.properties):
+            properties.add(property_, f"{path}.properties[{j}]")
+        if added.type not in types:
+            types[added.type] = merged.event_types.add(type=added.type)
+        types[added.type].description = added.description or types[added.type].description
+        _put_fields(types[added.type].properties, added.properties)
     return merged
 
 
@@ -152,19 +155,13 @@ def _conflict(path: str, name: str, declared: Kind, found: Kind) -> InvalidArgum
     )
 
 
-def _put(target: MutableSequence[schema_pb2.FieldSchema], added: schema_pb2.FieldSchema) -> None:
-    for known in target:
-        if known.name == added.name:
-            known.description = added.description or known.description
-            return
-    target.append(added)
-
-
-def _event_type(
-    merged: schema_pb2.Schema, added: schema_pb2.EventTypeSchema
-) -> schema_pb2.EventTypeSchema:
-    for known in merged.event_types:
-        if known.type == added.type:
-            known.description = added.description or known.description
-            return known
-    return merged.event_types.add(type=added.type, description=added.description)
+def _put_fields(
+    target: MutableSequence[schema_pb2.FieldSchema], added: Iterable[schema_pb2.FieldSchema]
+) -> None:
+    known = {field.name: i for i, field in enumerate(target)}
+    for new in added:
+        i = known.setdefault(new.name, len(target))
+        if i == len(target):
+            target.append(new)
+        else:
+            target[i].description = new.description or target[i].description
