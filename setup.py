@@ -1,13 +1,17 @@
 """Builds what TOML cannot say: the gRPC stubs under `coterie/` and the Cython kernels of segcore."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Command, Extension, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 
 
 def compile_protos(out: Path) -> None:
@@ -18,18 +22,57 @@ def compile_protos(out: Path) -> None:
     roots = [ROOT / "protos", Path(grpc_tools.__file__).parent / "_proto"]
     files = sorted(str(path.relative_to(roots[0])) for path in roots[0].rglob("*.proto"))
     out.mkdir(parents=True, exist_ok=True)
-    kinds = ["python", "grpc_python", "mypy", "mypy_grpc"]
-    arguments = [f"-I{root}" for root in roots] + [f"--{kind}_out={out}" for kind in kinds]
+    arguments = [f"-I{root}" for root in roots]
+    arguments += [f"--plugin={name}={find_plugin(name)}" for name in PLUGINS]
+    arguments += [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
+    arguments += [f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")]
     if protoc.main(["protoc", *arguments, *files]):
         raise RuntimeError("protoc refused the protos; its messages are above")
+
+
+def find_plugin(name: str) -> str:
+    """Return the plugin's path: an isolated build has it on PATH, a plain one beside Python."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(name) or shutil.which(name, path=beside)
+    if found is None:
+        raise RuntimeError(f"{name} was found neither on PATH nor in {beside}: install mypy-protobuf")
+    return found
+
+
+def refresh_checkout() -> None:
+    """Replace the checkout's stubs at once, so that those of deleted protos go too."""
+    fresh = ROOT / "build" / "stubs"
+    shutil.rmtree(fresh, ignore_errors=True)
+    compile_protos(fresh)
+    shutil.rmtree(ROOT / "coterie", ignore_errors=True)
+    os.replace(fresh / "coterie", ROOT / "coterie")
 
 
 class BuildPy(build_py):
     """Adds the stubs: to the checkout for an editable install, else to the wheel."""
 
     def run(self) -> None:
-        compile_protos(ROOT if self.editable_mode else Path(self.build_lib))
+        if self.editable_mode:
+            refresh_checkout()
+        else:
+            compile_protos(Path(self.build_lib))
         super().run()
+
+
+class Protos(Command):
+    """Writes the stubs to the checkout, as `make protos` needs."""
+
+    description = "write the gRPC stubs to the checkout"
+    user_options = []
+
+    def initialize_options(self) -> None:
+        """Take no options."""
+
+    def finalize_options(self) -> None:
+        """Check none."""
+
+    def run(self) -> None:
+        refresh_checkout()
 
 
 kernels = [
@@ -44,7 +87,7 @@ kernels = [
 ]
 
 setup(
-    cmdclass={"build_py": BuildPy},
+    cmdclass={"build_py": BuildPy, "protos": Protos},
     ext_modules=cythonize(
         kernels,
         compiler_directives={
