@@ -10,6 +10,10 @@ from segcore.rule import Kind
 NAME_MAX = 64
 """Characters in a name: what one line of an error message can show."""
 
+FIELDS_MAX = 4_000
+"""Attributes of a workspace, and properties of all its event types: half of what a protobuf message
+holds, into which CEL's environment puts them."""
+
 EVENT_FIELDS: Mapping[str, Kind] = {
     "id": Kind.TEXT,
     "type": Kind.TEXT,

@@ -56,6 +56,9 @@ class Vocabulary:
 def _check_names(
     noun: str, kinds: Mapping[str, Kind], taken: Mapping[str, Kind] = MappingProxyType({})
 ) -> None:
+    if len(kinds) > fields.FIELDS_MAX:
+        found = f"{len(kinds):,} of {noun}"
+        raise ValueError(f"expected at most {fields.FIELDS_MAX:,} names, found {found}")
     for name in kinds:
         if mistake := fields.name_mistake(name):
             raise ValueError(f"{noun} `{name}`: expected {mistake}")
@@ -88,7 +91,7 @@ def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) ->
     """Return `current` with what `extension` adds; descriptions that it gives replace former ones.
 
     Raises InvalidArgument: INVALID_FIELD for a name or type that cannot be, SCHEMA_CONFLICT where a
-    name is declared with another type. Metadata `field` is the path within the request.
+    name is declared with another type (metadata `field` is the path within the request), TOO_MANY.
     """
     merged = schema_pb2.Schema()
     merged.CopyFrom(current)
@@ -101,6 +104,7 @@ def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) ->
     for i, attribute in enumerate(extension.attributes):
         attributes.add(attribute, f"schema.attributes[{i}]")
     _put_fields(merged.attributes, extension.attributes)
+    attributes.check_count("attributes")
     types = {event_type.type: event_type for event_type in merged.event_types}
     for i, added in enumerate(extension.event_types):
         path = f"schema.event_types[{i}]"
@@ -112,6 +116,7 @@ def check_extension(current: schema_pb2.Schema, extension: schema_pb2.Schema) ->
             types[added.type] = merged.event_types.add(type=added.type)
         types[added.type].description = added.description or types[added.type].description
         _put_fields(types[added.type].properties, added.properties)
+    properties.check_count("properties")
     return merged
 
 
@@ -143,6 +148,15 @@ class _Declared:
             raise invalid_field(f"{path}.name", f"`{name}` beside `{rivals[0]}`", CLASH)
         for group in groups:
             self._groups.setdefault(group, name)
+
+    def check_count(self, noun: str) -> None:
+        """Raise InvalidArgument where there are more than rules can be told of."""
+        if (found := len(self._kinds)) > fields.FIELDS_MAX:
+            raise InvalidArgument(
+                "TOO_MANY",
+                f"expected at most {fields.FIELDS_MAX:,} {noun} in a workspace, found {found:,}",
+                {"limit": str(fields.FIELDS_MAX), "found": str(found)},
+            )
 
 
 def _conflict(path: str, name: str, declared: Kind, found: Kind) -> InvalidArgument:

@@ -1,0 +1,145 @@
+"""Whatever the text, a rule compiles or is refused, soon; what compiles is well formed."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from segcore.kinds import check_rule
+from segcore.reference import nodes_of
+from segcore.rule import Expression, Kind
+from segcore.rule_json import from_json, to_json
+from services.kit.rules.clause import clause_text
+from services.kit.rules.compiler import compile_rule
+from services.kit.rules.errors import RuleError
+from services.kit.rules.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(
+    {
+        "city": Kind.TEXT,
+        "spend": Kind.NUMBER,
+        "vip": Kind.FLAG,
+        "at": Kind.TIME,
+        "a.b": Kind.TEXT,
+    },
+    {"buy": {"total": Kind.NUMBER, "gift": Kind.FLAG, "shop": Kind.TEXT}, "visit": {}},
+    frozenset(("x", "y")),
+)
+SEEDS = [
+    'profile.city in ["a", "b"] && !profile.vip || profile.spend >= 3.5 * 2',
+    'events("buy", "visit").where(event.total > 3 && event.gift).last(days(30)).count() >= 2',
+    'items("buy").where(item.brand == "X").sum(item.price * item.quantity) - 1 >= profile.spend',
+    'audience("x") && has(profile.a.b) && profile.at < timestamp("2026-03-01T09:30:00Z")',
+    'events("buy").last(duration("72h")).last(hours(3)).exists() ? profile.city.contains("é") : 1',
+]
+WORDS = sorted(
+    {word for seed in SEEDS for word in seed.replace("(", " ( ").replace(")", " ) ").split()}
+    | set("()[]{}.,!-+*/%?:&|=<>'\"`\\\n\t😀")
+    | {"&&", "||", "==", "!=", "//", '"""', "r'", "b'"}
+    | {"profile", "event", "item", "null", "in", "0x", "1e9", "5u", "\r\n", "\0", "\ud800", "x ->"}
+)
+
+
+def attempt(text: str) -> Expression | RuleError:
+    """Return what comes of a text; anything but these two fails the test."""
+    try:
+        return compile_rule(text, VOCABULARY)
+    except RuleError as error:
+        return error
+
+
+def check(text: str) -> None:
+    """Hold what comes of a text to its promises."""
+    outcome = attempt(text)
+    if not isinstance(outcome, RuleError):
+        check_tree(text, outcome)
+        return
+    lines = text.split("\n")
+    assert 1 <= outcome.line <= len(lines)
+    assert 1 <= outcome.column <= len(lines[outcome.line - 1]) + 1
+    assert outcome.metadata == {"line": str(outcome.line), "column": str(outcome.column)}
+    assert len(outcome.message) < 2_000
+    outcome.message.encode()
+
+
+def check_tree(text: str, tree: Expression) -> None:
+    check_rule(tree)
+    assert from_json(to_json(tree)) == tree
+    for node in nodes_of(tree):
+        clause = clause_text(text, node)
+        assert clause is None or (clause and clause in text)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=300, deadline=2_000)
+@example("\ud800")
+def test_any_text_compiles_or_is_refused(text: str) -> None:
+    check(text)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["", " "]))
+@settings(max_examples=600, deadline=2_000)
+def test_any_heap_of_words_compiles_or_is_refused(words: list[str], between: str) -> None:
+    check(between.join(words))
+
+
+@given(st.sampled_from(SEEDS), st.randoms(use_true_random=False), st.integers(1, 4))
+@settings(max_examples=800, deadline=2_000)
+def test_a_rule_with_mistakes_compiles_or_is_refused(
+    seed: str, random_: random.Random, mistakes: int
+) -> None:
+    text = seed
+    for _ in range(mistakes):
+        at, length = random_.randrange(len(text) + 1), random_.choice([0, 0, 1, 3, 9])
+        text = text[:at] + random_.choice([*WORDS, ""]) + text[at + length :]
+    check(text)
+
+
+def numbers() -> st.SearchStrategy[str]:
+    atoms = st.sampled_from(
+        ["profile.spend", "3", "-2.5", 'events("buy").count()', 'items("buy").sum(item.price)']
+    )
+    return st.recursive(
+        atoms,
+        lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from("+-*/"), inner),
+        max_leaves=5,
+    )
+
+
+def conditions() -> st.SearchStrategy[str]:
+    atoms = st.one_of(
+        st.sampled_from(["profile.vip", "true", 'audience("y")', "has(profile.a.b)"]),
+        st.builds(
+            "({} {} {})".format,
+            numbers(),
+            st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
+            numbers(),
+        ),
+        st.builds(
+            'events("buy").last(days({})).where({}).exists()'.format,
+            st.integers(1, 400),
+            st.sampled_from(["event.gift", "!event.gift", "event.total > 2", 'event.shop == "a"']),
+        ),
+    )
+    return st.recursive(
+        atoms,
+        lambda inner: st.one_of(
+            st.builds("!({})".format, inner),
+            st.builds("({} {} {})".format, inner, st.sampled_from(["&&", "||", "==", "!="]), inner),
+        ),
+        max_leaves=8,
+    )
+
+
+@given(conditions())
+@settings(max_examples=200, deadline=2_000)
+def test_what_the_grammar_makes_compiles(text: str) -> None:
+    outcome = attempt(text)
+    if isinstance(outcome, RuleError):
+        # The one refusal that size may bring.
+        assert "32 deep" in outcome.complaint
+        return
+    check_tree(text, outcome)
+    assert compile_rule(text + " // so", VOCABULARY) == outcome
