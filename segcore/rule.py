@@ -89,7 +89,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class EventField:
-    """A property of the row's event; `id`, `type`, `occurred_at`, `received_at` are always there."""
+    """A property of the row's event; `id`, `type`, `occurred_at`, `received_at` always exist."""
 
     name: str
     kind: Kind

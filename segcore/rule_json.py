@@ -42,6 +42,20 @@ def from_json(text: str) -> Expression:
     return typing.cast("Expression", _decode(document, Expression, "$", 0))
 
 
+def without_offsets(expression: Expression) -> Expression:
+    """Return the same rule with every offset unknown: what it means, and nothing else."""
+    return typing.cast("Expression", _strip(expression))
+
+
+def _strip(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(_strip(part) for part in value)
+    if not isinstance(value, tuple(_CLASSES.values())):
+        return value
+    fields = {name: _strip(getattr(value, name)) for name in _HINTS[type(value)]}
+    return type(value)(**fields | {"at": -1})
+
+
 def _encode(value: object) -> object:
     if isinstance(value, enum.Enum):
         return value.value

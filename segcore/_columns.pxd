@@ -1,0 +1,58 @@
+"""Growable columns of one machine type: what all state of the engine is kept in."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+
+cdef class Column:
+    cdef char* data
+    cdef readonly Py_ssize_t size
+    cdef Py_ssize_t capacity
+    cdef Py_ssize_t item_bytes
+    cdef int resize(self, Py_ssize_t size) except -1 nogil
+
+
+cdef class Int64Column(Column):
+    cdef inline int64_t get(self, Py_ssize_t index) noexcept nogil:
+        return (<int64_t*> self.data)[index]
+
+    cdef inline void put(self, Py_ssize_t index, int64_t value) noexcept nogil:
+        (<int64_t*> self.data)[index] = value
+
+    cdef inline int append(self, int64_t value) except -1 nogil:
+        self.resize(self.size + 1)
+        (<int64_t*> self.data)[self.size - 1] = value
+        return 0
+
+
+cdef class Uint32Column(Column):
+    cdef inline uint32_t get(self, Py_ssize_t index) noexcept nogil:
+        return (<uint32_t*> self.data)[index]
+
+    cdef inline uint32_t peek(self, Py_ssize_t index) noexcept nogil:
+        """Return the value, 0 beyond the end."""
+        return (<uint32_t*> self.data)[index] if index < self.size else 0
+
+    cdef inline void put(self, Py_ssize_t index, uint32_t value) noexcept nogil:
+        (<uint32_t*> self.data)[index] = value
+
+    cdef inline int append(self, uint32_t value) except -1 nogil:
+        self.resize(self.size + 1)
+        (<uint32_t*> self.data)[self.size - 1] = value
+        return 0
+
+
+cdef class ByteColumn(Column):
+    cdef inline uint8_t get(self, Py_ssize_t index) noexcept nogil:
+        return (<uint8_t*> self.data)[index]
+
+    cdef inline uint8_t peek(self, Py_ssize_t index) noexcept nogil:
+        """Return the value, 0 beyond the end."""
+        return (<uint8_t*> self.data)[index] if index < self.size else 0
+
+    cdef inline void put(self, Py_ssize_t index, uint8_t value) noexcept nogil:
+        (<uint8_t*> self.data)[index] = value
+
+    cdef inline int append(self, uint8_t value) except -1 nogil:
+        self.resize(self.size + 1)
+        (<uint8_t*> self.data)[self.size - 1] = value
+        return 0

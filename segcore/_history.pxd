@@ -1,0 +1,43 @@
+"""The events of one partition in columns, and the profiles' chains through them."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from segcore._columns cimport ByteColumn, Int64Column, Uint32Column
+from segcore._program cimport Input
+from segcore._texts cimport Texts
+
+
+cdef int64_t checked_time(object instant_ms, str what) except? -1
+cdef int64_t encode_value(Texts texts, str name, object value, uint32_t* kind) except? -1
+cdef object decode_value(Texts texts, uint32_t key, int64_t value)
+
+
+cdef class Events:
+    cdef Texts texts
+    cdef Uint32Column ordinals
+    cdef Uint32Column types
+    cdef Int64Column occurred
+    cdef Int64Column received
+    cdef Uint32Column ids
+    cdef Uint32Column came_with
+    cdef Uint32Column previous
+    cdef Uint32Column newest
+    cdef ByteColumn bare
+    cdef Int64Column property_ends
+    cdef Uint32Column property_keys
+    cdef Int64Column property_values
+    cdef Int64Column item_ends
+    cdef Uint32Column skus
+    cdef Uint32Column categories
+    cdef Uint32Column brands
+    cdef Int64Column prices
+    cdef Int64Column quantities
+    cdef Py_ssize_t append(self, uint32_t ordinal, object event) except -1
+    cdef int _append_properties(self, object properties) except -1
+    cdef int _append_items(self, object event) except -1
+    cdef int _append_item(
+        self, str sku, object category, object brand, object price, object quantity
+    ) except -1
+    cdef int64_t property_at(self, Py_ssize_t event, uint32_t key) noexcept nogil
+    cdef int64_t read(self, Input* wanted, Py_ssize_t event, Py_ssize_t line) noexcept nogil
+    cdef int unite(self, uint32_t winner, uint32_t loser) except -1

@@ -1,0 +1,182 @@
+"""The dictionary of texts: each distinct text has one id, dense from 1.
+
+Texts lie in one arena as UTF-8, whose byte order is the order of code points. Ids are given out in
+order of first use, so the same calls always give the same ids. The hash table is rebuilt on load.
+"""
+
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdlib cimport calloc, free
+from libc.string cimport memchr, memcmp, memcpy
+
+cdef uint32_t TEXT_LIMIT = (1 << 30) - 1
+"""A text id and a kind share 32 bits where fields are named."""
+
+
+cdef inline uint64_t hash_bytes(const char* data, Py_ssize_t length) noexcept nogil:
+    """Mix eight bytes at a time; fixed, so that nothing depends on the process."""
+    cdef uint64_t state = 0x9E3779B97F4A7C15ULL ^ <uint64_t> length
+    cdef uint64_t word
+    while length > 0:
+        word = 0
+        memcpy(&word, data, min(length, 8))
+        state = (state ^ word) * 0xD6E8FEB86659FD93ULL
+        state ^= state >> 32
+        data += 8
+        length -= 8
+    return state
+
+
+cdef class Texts:
+    """Interns texts and compares them by id."""
+
+    def __cinit__(self):
+        self.arena = ByteColumn()
+        self.ends = Int64Column()
+        self.ends.append(0)
+        self._rehash(64)
+
+    def __dealloc__(self):
+        free(self.slots)
+
+    def __len__(self):
+        return self.ends.size - 1
+
+    cdef int _rehash(self, uint64_t slot_count) except -1:
+        """Lay the table out anew with room for `slot_count` ids, a power of two."""
+        cdef uint32_t* slots = <uint32_t*> calloc(slot_count, sizeof(uint32_t))
+        cdef Py_ssize_t text_id
+        cdef int64_t start
+        cdef uint64_t place
+        if slots == NULL:
+            raise MemoryError(f"no memory for {slot_count} texts")
+        free(self.slots)
+        self.slots = slots
+        self.mask = slot_count - 1
+        for text_id in range(1, self.ends.size):
+            start = self.ends.get(text_id - 1)
+            place = hash_bytes(self.arena.data + start, self.ends.get(text_id) - start) & self.mask
+            while slots[place]:
+                place = (place + 1) & self.mask
+            slots[place] = <uint32_t> text_id
+        return 0
+
+    cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil:
+        """Return the id of a text, or 0 where it was never interned."""
+        cdef uint64_t place = hash_bytes(data, length) & self.mask
+        cdef uint32_t text_id
+        cdef int64_t start
+        while True:
+            text_id = self.slots[place]
+            if not text_id:
+                return 0
+            start = self.ends.get(text_id - 1)
+            if (
+                self.ends.get(text_id) - start == length
+                and memcmp(self.arena.data + start, data, length) == 0
+            ):
+                return text_id
+            place = (place + 1) & self.mask
+
+    cdef uint32_t intern(self, str text) except 0:
+        """Return the id of `text`, new or not; raises ValueError for what UTF-8 cannot hold."""
+        cdef Py_ssize_t length = 0
+        cdef const char* data = PyUnicode_AsUTF8AndSize(text, &length)
+        cdef uint32_t text_id = self.find(data, length)
+        cdef Py_ssize_t start
+        cdef uint64_t place
+        if text_id:
+            return text_id
+        if self.ends.size > TEXT_LIMIT:
+            raise ValueError(f"expected at most {TEXT_LIMIT} distinct texts, found more")
+        start = self.arena.size
+        self.arena.resize(start + length)
+        memcpy(self.arena.data + start, data, length)
+        text_id = <uint32_t> self.ends.size
+        self.ends.append(self.arena.size)
+        if <uint64_t> self.ends.size * 2 > self.mask:
+            self._rehash((self.mask + 1) * 2)
+        else:
+            place = hash_bytes(data, length) & self.mask
+            while self.slots[place]:
+                place = (place + 1) & self.mask
+            self.slots[place] = text_id
+        return text_id
+
+    cdef int64_t id_of(self, str text) except -1:
+        """Return the id of `text`, or 0 where it was never interned."""
+        cdef Py_ssize_t length = 0
+        cdef const char* data = PyUnicode_AsUTF8AndSize(text, &length)
+        return self.find(data, length)
+
+    cdef str text(self, uint32_t text_id):
+        """Return the text of an id that was given out."""
+        cdef int64_t start = self.ends.get(text_id - 1)
+        return PyUnicode_DecodeUTF8(
+            self.arena.data + start, self.ends.get(text_id) - start, "strict"
+        )
+
+    cdef int compare(self, uint32_t left, uint32_t right) noexcept nogil:
+        """Return less than, equal to or more than 0, by code points."""
+        cdef int64_t left_start = self.ends.get(left - 1)
+        cdef int64_t right_start = self.ends.get(right - 1)
+        cdef int64_t left_length = self.ends.get(left) - left_start
+        cdef int64_t right_length = self.ends.get(right) - right_start
+        cdef int order = memcmp(
+            self.arena.data + left_start,
+            self.arena.data + right_start,
+            min(left_length, right_length),
+        )
+        if order != 0:
+            return order
+        return (left_length > right_length) - (left_length < right_length)
+
+    cdef bint starts_with(self, uint32_t text_id, uint32_t argument) noexcept nogil:
+        cdef int64_t start = self.ends.get(text_id - 1)
+        cdef int64_t wanted = self.ends.get(argument - 1)
+        cdef int64_t length = self.ends.get(argument) - wanted
+        if self.ends.get(text_id) - start < length:
+            return False
+        return memcmp(self.arena.data + start, self.arena.data + wanted, length) == 0
+
+    cdef bint ends_with(self, uint32_t text_id, uint32_t argument) noexcept nogil:
+        cdef int64_t end = self.ends.get(text_id)
+        cdef int64_t wanted = self.ends.get(argument - 1)
+        cdef int64_t length = self.ends.get(argument) - wanted
+        if end - self.ends.get(text_id - 1) < length:
+            return False
+        return memcmp(self.arena.data + end - length, self.arena.data + wanted, length) == 0
+
+    cdef bint contains(self, uint32_t text_id, uint32_t argument) noexcept nogil:
+        cdef const char* wanted = self.arena.data + self.ends.get(argument - 1)
+        cdef int64_t length = self.ends.get(argument) - self.ends.get(argument - 1)
+        cdef const char* place = self.arena.data + self.ends.get(text_id - 1)
+        cdef const char* last = self.arena.data + self.ends.get(text_id) - length
+        if length == 0:
+            return True
+        while place <= last:
+            place = <const char*> memchr(place, wanted[0], last - place + 1)
+            if place == NULL:
+                return False
+            if memcmp(place, wanted, length) == 0:
+                return True
+            place += 1
+        return False
+
+    def columns(self):
+        """Return the columns by name, as they are written to a snapshot."""
+        return {"texts.arena": self.arena, "texts.ends": self.ends}
+
+    def restore(self):
+        """Rebuild the table after a load; raises ValueError where the columns disagree."""
+        cdef Py_ssize_t index
+        cdef uint64_t slot_count = 64
+        if self.ends.size < 1 or self.ends.get(0) != 0:
+            raise ValueError("texts: expected ends that begin with 0")
+        for index in range(1, self.ends.size):
+            if self.ends.get(index) < self.ends.get(index - 1):
+                raise ValueError(f"texts: expected ascending ends, found a step back at {index}")
+        if self.ends.get(self.ends.size - 1) != self.arena.size:
+            raise ValueError(f"texts: expected ends up to {self.arena.size}")
+        while <uint64_t> self.ends.size * 2 > slot_count - 1:
+            slot_count *= 2
+        self._rehash(slot_count)

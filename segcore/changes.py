@@ -1,0 +1,37 @@
+"""What the engine answers: who entered or left which audience."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from segcore.rule import Expression
+
+
+class Change(NamedTuple):
+    """One profile entered or left one audience; `clock` says that time alone did it."""
+
+    audience_id: str
+    version: int
+    ordinal: int
+    entered: bool
+    at_ms: int
+    clock: bool
+
+
+class Merged(NamedTuple):
+    """What a merge changed for the winner.
+
+    `inherited` are the audiences of which the winner is a member now because the loser was one.
+    """
+
+    changes: list[Change]
+    inherited: tuple[str, ...]
+
+
+class Definition(NamedTuple):
+    """An audience as the engine holds it."""
+
+    audience_id: str
+    version: int
+    rule: Expression
+    active: bool
