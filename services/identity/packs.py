@@ -21,6 +21,9 @@ PERSONAL: Final = frozenset({"event", "attributes", "consent", "link"})
 NOBODY_PARTITION = 0
 """Where events go that name nobody: they count in totals, and one partition must have them."""
 
+ANCHOR_PARTITION = 0
+"""Whose log takes something of every inbound record."""
+
 VALUE_LIMIT = 256
 """Characters of an identifier; an attribute's text beyond that is no identifier."""
 
@@ -129,10 +132,13 @@ class FactWriter:
             copied.CopyFrom(body)
 
     def entries(self) -> dict[int, Entry]:
-        """Return one record a partition that is concerned; all are where there are no facts."""
-        packs = self._packs or {
-            partition: FactPack(inbound_seq=self._seq) for partition in range(self._partitions)
-        }
+        """Return one record a partition that is concerned; all are where there are no facts.
+
+        The first partition always is: its log says how far the stage has come.
+        """
+        concerned = (ANCHOR_PARTITION,) if self._packs else range(self._partitions)
+        empty = {partition: FactPack(inbound_seq=self._seq) for partition in concerned}
+        packs = {**empty, **self._packs}
         return {
             partition: Entry(pack.SerializeToString(deterministic=True), self._seq)
             for partition, pack in packs.items()

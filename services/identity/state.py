@@ -57,6 +57,10 @@ class State:
         self.unsaved_count += 1
         return True
 
+    def state_hash(self) -> str:
+        """Return a digest that a replay, in whatever pieces, gives again."""
+        return f"{self.graph.state_hash()}-{self.time.now_ms}-{self.time.last_tick_ms}"
+
     def clear_unsaved(self) -> None:
         """Say that all of it is in the tables."""
         self.unsaved_journal = []

@@ -176,7 +176,7 @@ def _put_all(
 
 def _tuples(connection: Connection, query: Select[Any]) -> Iterator[Any]:
     """Return the rows of a table without ever holding all of them."""
-    return iter(connection.execute(query.execution_options(yield_per=10_000)).tuples())
+    return iter(connection.execute(query.execution_options(yield_per=10_000)))
 
 
 def _refusals(connection: Connection) -> list[Refused]:

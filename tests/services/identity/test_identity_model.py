@@ -1,0 +1,119 @@
+"""A model of the graph: whatever is said about people, what must hold holds after each word."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from services.identity.domain.changes import Assigned, Merged, Refused
+from services.identity.domain.graph import Graph
+from services.identity.domain.limits import Limits
+from services.identity.domain.linking import Linker
+from services.identity.domain.namespaces import Identifier, Namespaces
+
+LIMITS = Limits(total=6, namespace=4, by_namespace={"email": 2})
+
+values = st.integers(0, 4).map(str)
+anything = st.tuples(st.sampled_from(["crm", "loyalty", "email", "ecid", "zz"]), values)
+orders = st.sampled_from(
+    [("crm", "loyalty", "email", "ecid"), ("email", "crm", "ecid", "loyalty"), ("loyalty", "crm")]
+)
+
+
+class GraphModel(RuleBasedStateMachine):
+    """Says things about few people with few identifiers, so that they meet often."""
+
+    @initialize(order=orders, partitions=st.sampled_from([1, 1, 2]))
+    def begin(self, order: tuple[str, ...], partitions: int) -> None:
+        self.namespaces = Namespaces(order, frozenset({"crm", "loyalty"}))
+        self.graph = Graph(partitions)
+        self.linker = Linker(self.graph, self.namespaces, LIMITS)
+        self.holders: dict[Identifier, int] = {}
+        self.merged: dict[int, int] = {}
+        self.seen = 0
+
+    @rule(person=values, device=values)
+    def login(self, person: str, device: str) -> None:
+        self.say([("ecid", device), ("crm", person)])
+
+    @rule(given=st.lists(anything, min_size=1, max_size=5))
+    def link(self, given: list[Identifier]) -> None:
+        self.say(given)
+
+    @rule(given=st.lists(anything, min_size=1, max_size=2), mail=values)
+    def set_mail(self, given: list[Identifier], mail: str) -> None:
+        self.say(given, [("email", mail)])
+
+    def say(self, given: list[Identifier], derived: list[Identifier] | None = None) -> None:
+        """Say it, and keep our own account of what the changes tell."""
+        leading = self.namespaces.ranked(given)[0]
+        held_before = self.holders.get(leading)
+        owner, changes = self.linker.link(given, derived or [])
+        for change in changes:
+            self.account(change)
+        assert self.holders[leading] == owner
+        if held_before is not None:
+            assert self.final(held_before) == owner
+
+        # Said again it is about the same person; what no limit let in may now meet another limit.
+        again, news = self.linker.link(given, derived or [])
+        assert again == owner
+        assert all(isinstance(one, Refused) for one in news)
+        assert self.linker.link(given, derived or []) == (owner, [])
+
+    def account(self, change: object) -> None:
+        if isinstance(change, Assigned):
+            assert self.holders.get(change.identifier, 0) == change.former
+            self.holders[change.identifier] = change.profile_id
+        elif isinstance(change, Merged):
+            self.merged[change.loser] = change.profile_id
+            for identifier, holder in self.holders.items():
+                if holder == change.loser:
+                    self.holders[identifier] = change.profile_id
+
+    def final(self, profile_id: int) -> int:
+        while profile_id in self.merged:
+            profile_id = self.merged[profile_id]
+        return profile_id
+
+    @invariant()
+    def identifiers_are_divided_among_live_profiles(self) -> None:
+        profiles = set(self.holders.values())
+        told = {one: profile for profile in profiles for one in self.graph.identifiers_of(profile)}
+        assert told == self.holders
+        total = sum(len(self.graph.identifiers_of(profile)) for profile in profiles)
+        assert total == len(self.holders)
+        assert all(self.graph.holder(one) == profile for one, profile in self.holders.items())
+
+    @invariant()
+    def no_profile_has_two_values_of_a_unique_namespace(self) -> None:
+        for profile in set(self.holders.values()):
+            names = [name for name, _ in self.graph.identifiers_of(profile)]
+            assert names.count("crm") <= 1
+            assert names.count("loyalty") <= 1
+
+    @invariant()
+    def no_profile_breaks_a_limit(self) -> None:
+        for profile in set(self.holders.values()):
+            assert LIMITS.broken_by(self.graph.identifiers_of(profile)) is None
+
+    @invariant()
+    def every_redirect_ends_at_a_live_profile(self) -> None:
+        for loser in self.merged:
+            assert self.graph.live(loser) == self.final(loser)
+            assert loser in self.graph.absorbed(self.final(loser))
+            assert self.graph.identifiers_of(loser) == ()
+
+    @invariant()
+    def a_copy_from_the_tables_is_the_same(self) -> None:
+        copy = Graph(self.graph.partitions)
+        rows = [(one, self.graph.redirect_of(one)) for one in self.graph.touched_profiles]
+        copy.load_profiles(rows)
+        copy.load_identifiers((*one, holder) for one, holder in self.holders.items())
+        copy.load_refusals(self.graph._refusals)
+        assert copy.state_hash() == self.graph.state_hash()
+
+
+GraphModel.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+test_the_graph_keeps_its_promises = GraphModel.TestCase
