@@ -168,7 +168,8 @@ class LogStage:
     def _derive(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         if records[0].seq in self._set_aside:
             return _marked(self._derivation.dead_letter(records[0], REPLAYED))
-        error = self._failures.verdict(records)
+        undecided = records[0].seq > self._settled
+        error = self._failures.verdict(records) if undecided else None
         if error is None:
             return self._derivation.apply(records)
         outputs = _marked(self._derivation.dead_letter(records[0], error))
