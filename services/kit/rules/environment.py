@@ -16,6 +16,7 @@ from typing import Any
 from cel.expr import checked_pb2, syntax_pb2
 from cel_expr_python import cel
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, timestamp_pb2, wrappers_pb2
+from google.protobuf.message import DecodeError, Message
 
 from segcore.rule import Kind
 from services.kit.rules import declarations, fields
@@ -80,13 +81,13 @@ class Environment:
     def check(self, text: str) -> Parsed:
         """Return the checked tree; raises Complaint where CEL refuses the text."""
         checked = checked_pb2.CheckedExpr()
-        checked.ParseFromString(self._compile(text, disable_check=False))
+        _decode(checked, self._compile(text, disable_check=False))
         return Parsed(checked.expr, checked.source_info.positions)
 
     def parse(self, text: str) -> Parsed:
         """Return the tree unchecked; raises Complaint where the text is no CEL."""
         parsed = syntax_pb2.ParsedExpr()
-        parsed.ParseFromString(self._compile(text, disable_check=True))
+        _decode(parsed, self._compile(text, disable_check=True))
         return Parsed(parsed.expr, parsed.source_info.positions)
 
     def _compile(self, text: str, *, disable_check: bool) -> bytes:
@@ -95,6 +96,14 @@ class Environment:
         except RuntimeError as error:
             raise _complaint(str(error)) from None
         return any_pb2.Any.FromString(compiled.serialize()).value
+
+
+def _decode(message: Message, content: bytes) -> None:
+    # CEL's limit leaves long chains out of account, protobuf's does not.
+    try:
+        message.ParseFromString(content)
+    except DecodeError as error:
+        raise Complaint(1, 1, str(error), too_deep=True) from None
 
 
 def _complaint(words: str) -> Complaint:

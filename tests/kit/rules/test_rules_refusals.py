@@ -11,6 +11,7 @@ from services.kit.rules.words import LATER_FUNCTIONS, LATER_METHODS, LATER_NAMES
 
 ROW_ALONE = "`where` and `sum` see the row alone"
 SEVENTEEN = ", ".join(['"purchase"'] * 17)
+CHAINS = (")" + " && true" * 9) * 30
 ONE_TYPE = "compares values of one type, found"
 
 REFUSALS: list[tuple[str, int, int, str]] = [
@@ -135,6 +136,11 @@ REFUSALS: list[tuple[str, int, int, str]] = [
     ("(profile.newsletter", 1, 20, "the rule ends too early"),
     ("profile.spend > > 2", 1, 17, "this does not parse: `>` does not fit here"),
     ('true && "abc', 1, 9, "this text has no closing quote"),
+    ("profile.spend = 3", 1, 15, "`= ` does not fit here; `=` is `==` here"),
+    ("true and true", 1, 6, "`and` does not fit here; `and` is `&&` here"),
+    ("NOT true", 1, 5, "`true` does not fit here; `NOT` is `!` here"),
+    ("profile.city == “a”", 1, 17, '`“` is `"` here'),
+    ("for == 1", 1, 1, "`for` is a reserved word of CEL"),
     ("true @ true", 1, 6, "this does not parse: `@` does not fit here"),
     ('"😀" == "😀" &&\n\n "é" = 3', 3, 6, "does not fit here"),
     ("a\0", 1, 2, "expected text, found the code 0x0"),
@@ -142,6 +148,7 @@ REFUSALS: list[tuple[str, int, int, str]] = [
     # Limits.
     ("(" * 33 + "true" + ")" * 33, 1, 33, "a rule nests at most 32 deep"),
     ("1" + " + 1" * 40 + " > 2", 1, 1, "a rule nests at most 32 deep"),
+    (f"{'(' * 30}true{' && true' * 9}{CHAINS}", 1, 30, "a rule nests at most 32 deep"),
     (f"true{' ' * TEXT_MAX}", 1, TEXT_MAX + 1, "a rule has at most 10,000 characters"),
     (f"profile.spend in [{'1, ' * NODES_MAX}1]", 1, 1, "a rule has at most 2,000 parts"),
 ]
