@@ -21,7 +21,7 @@ NODES_MAX = 2_000
 """Names, constants, calls and operators in one rule: what an explanation can still show."""
 
 _environments = Environments()
-# A cache and nothing else: making an environment takes milliseconds, checking a rule a tenth of one.
+# A cache and nothing else: an environment takes milliseconds, a check a tenth of one.
 
 
 def compile_rule(text: str, vocabulary: Vocabulary) -> Expression:
