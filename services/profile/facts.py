@@ -96,7 +96,7 @@ class FactRows:
                 "received_ms": received_ms,
                 "event_id": event.event_id,
                 "type": event.type,
-                "event": event.SerializeToString(),
+                "event": event.SerializeToString(deterministic=True),
             }
         )
 

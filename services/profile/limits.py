@@ -9,9 +9,6 @@ BATCH_INPUTS = 1_000
 """Inputs of one batch, and of one record of the inbound log."""
 PACK_BYTES = 2 * 1024 * 1024
 """Bytes of one record of the inbound log: what a stage holds in memory several times over."""
-INPUT_BYTES = PACK_BYTES - 4_096
-"""Bytes of one input: it must fit into a record, with its stamp, its id and a tick beside it."""
-
 ID_LENGTH = 128
 TOKEN_LENGTH = 64
 IDENTITIES = 16
@@ -24,7 +21,7 @@ CONSENTS = 16
 NAME_LENGTH = 64
 TEXT_LENGTH = 1_024
 LABEL_LENGTH = 128
-"""A category or a brand: with it the largest event stays below INPUT_BYTES."""
+"""A category or a brand: with it the largest event stays below PACK_BYTES."""
 
 FUTURE_MS = 24 * 60 * 60 * 1000
 """How far a time may lie ahead of its receipt: a phone with a wrong time zone, not a wrong year."""

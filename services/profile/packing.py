@@ -52,7 +52,9 @@ class Packer:
         getattr(inbound, kind).CopyFrom(change)
 
     def payloads(self) -> list[bytes]:
-        """Return the records."""
+        """Return the records. Fields that nothing here knows, and so nothing checked, stay out."""
+        for pack in self._packs:
+            pack.DiscardUnknownFields()
         return [part for pack in self._packs if pack.inputs for part in _fitting(pack)]
 
     def _next(self) -> RepeatedCompositeFieldContainer[inbound_pb2.Inbound]:
