@@ -224,7 +224,7 @@ cdef class LiveEngine:
         return False
 
     cdef int _expire_profile(self, list changes) except -1:
-        """Do all that is due for one profile at one instant; the heap's order brings it together."""
+        """Do all that is due for one profile at one instant: the heap brings it together."""
         cdef Timer first = self._first_timer()
         cdef Timer timer = first
         cdef Leaf leaf
@@ -427,7 +427,7 @@ cdef class LiveEngine:
             with nogil:
                 leaf.build(until, self.horizon_ms)
         self.building = [leaf for leaf in self.building if not leaf.live]
-        return min([leaf.cursor / count for leaf in self.building], default=1.0)
+        return min([leaf.cursor / <double> count for leaf in self.building], default=1.0)
 
     def activate(self, str audience_id, uint32_t version):
         """Finish the build, evaluate every profile, and return the members.

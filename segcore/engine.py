@@ -1,7 +1,7 @@
 """The engine as services use it: the live kernel, and its state as sections of bytes.
 
-What is written are the histories, the memberships, the definitions and the clock. Leaves, timers and
-the hash table of texts are built anew on load, by the kernels that run live.
+What is written are the histories, the memberships, the definitions and the clock. Leaves, timers
+and the hash table of texts are built anew on load, by the kernels that run live.
 """
 
 from __future__ import annotations

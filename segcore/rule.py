@@ -141,6 +141,8 @@ class OneOf:
 class TestText:
     """`operand.startsWith("...")` and its like: false for a missing operand."""
 
+    __test__ = False  # pytest takes a class of this name for tests
+
     test: TextTest
     operand: Expression
     argument: str
