@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from coterie.log.v1.facts_pb2 import Fact, FactPack
 from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
@@ -13,7 +13,7 @@ from services.identity.domain.changes import Assigned, Change, Merged
 from services.identity.domain.graph import ORDINAL_BITS
 from services.identity.domain.namespaces import Identifier, Namespaces
 from services.kit.ids import derive_id
-from services.kit.log.port import Entry
+from services.kit.log.port import APPEND_LIMIT_BYTES, Entry
 
 PERSONAL: Final = frozenset({"event", "attributes", "consent", "link"})
 """Inputs that name a person; all others concern every partition."""
@@ -33,24 +33,24 @@ KINDS: Mapping[str, int] = {
 """The number under which the input ids of each kind of input are kept."""
 
 
-def parse_pack(payload: bytes) -> InboundPack:
-    """Return the pack; raises DecodeError."""
-    return InboundPack.FromString(payload)
+class Input(NamedTuple):
+    """One input with what every one is asked for; `kind` is None for one that is not known."""
+
+    message: Inbound
+    kind: str | None
+    input_id: str
 
 
-def kinds_of(pack: InboundPack) -> list[str | None]:
-    """Return the kind of each input, None for one of a kind that this version does not know."""
-    return [message.WhichOneof("body") for message in pack.inputs]
+def parse_pack(payload: bytes) -> list[Input]:
+    """Return the inputs of an inbound record; raises DecodeError."""
+    messages = InboundPack.FromString(payload).inputs
+    return [Input(one, one.WhichOneof("body"), one.input_id) for one in messages]
 
 
-def identities_of(message: Inbound, kind: str) -> Sequence[Identity]:
-    """Return the identities that a personal input names."""
-    return getattr(message, kind).identities  # type: ignore[no-any-return]  # one field, four types
-
-
-def identifiers(identities: Sequence[Identity]) -> list[Identifier]:
-    """Return them as identifiers of the domain."""
-    return [(identity.namespace, identity.value) for identity in identities]
+def identities_of(message: Inbound, kind: str) -> tuple[Sequence[Identity], list[Identifier]]:
+    """Return the identities that a personal input names, as they came and as identifiers."""
+    identities = getattr(message, kind).identities
+    return identities, [(identity.namespace, identity.value) for identity in identities]
 
 
 def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list[Identifier]:
@@ -79,6 +79,20 @@ def came_with(
     return given.index(min(given, key=namespaces.rank))
 
 
+def _serialize(pack: FactPack) -> bytes:
+    """Return the pack's bytes, the same for the same facts, and few enough for one append."""
+    payload = pack.SerializeToString(deterministic=True)
+    if len(payload) > APPEND_LIMIT_BYTES:
+        # A thousand inputs, each with sixteen new identifiers and an id of great length: what is
+        # said of the input itself stays whole, and then it is at most 7 MB.
+        for fact in pack.facts:
+            if fact.WhichOneof("body") in {"identity_assigned", "profiles_merged"}:
+                fact.ClearField("input_id")
+                fact.ClearField("traceparent")
+        payload = pack.SerializeToString(deterministic=True)
+    return payload
+
+
 class FactWriter:
     """Collects the facts of one inbound record, by partition."""
 
@@ -92,13 +106,14 @@ class FactWriter:
         self._traceparent = ""
         self._input_id = ""
 
-    def begin(self, index: int, message: Inbound, stamp_ms: int, log_time_ms: int) -> None:
+    def begin(self, index: int, source: Input, stamp_ms: int, log_time_ms: int) -> None:
         """Say which input the facts come from until the next call."""
+        message, _, input_id = source
         self._index = index
         self._log_time_ms = log_time_ms
         self._stamp_ms = stamp_ms
         self._traceparent = message.traceparent
-        self._input_id = message.input_id
+        self._input_id = input_id
 
     def write_input(
         self, message: Inbound, kind: str, profile_id: int, came_with: Identity | None
@@ -139,10 +154,7 @@ class FactWriter:
         concerned = (ANCHOR_PARTITION,) if self._packs else range(self._partitions)
         empty = {partition: FactPack(inbound_seq=self._seq) for partition in concerned}
         packs = {**empty, **self._packs}
-        return {
-            partition: Entry(pack.SerializeToString(deterministic=True), self._seq)
-            for partition, pack in packs.items()
-        }
+        return {partition: Entry(_serialize(pack), self._seq) for partition, pack in packs.items()}
 
     def _add(self, partition: int, profile_id: int) -> Fact:
         pack = self._packs.get(partition)

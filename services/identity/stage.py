@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
+from coterie.log.v1.inbound_pb2 import Inbound
 from services.identity.domain.changes import Change, JournalEntry
 from services.identity.packs import (
     KINDS,
     PERSONAL,
     FactWriter,
+    Input,
     came_with,
     derived_identifiers,
-    identifiers,
     identities_of,
-    kinds_of,
     parse_pack,
 )
 from services.identity.state import Rules, State
@@ -77,12 +76,11 @@ class IdentityDerivation:
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Return the fact packs of these records, by partition."""
-        packs = [parse_pack(record.payload) for record in records]
-        known = self._known_inputs(packs)
         outputs: dict[int, list[Entry]] = {}
-        for record, pack in zip(records, packs, strict=True):
+        for record in records:
+            pack = parse_pack(record.payload)
             with self._tracing.span("identity.pack", links=_traceparents(self._tracing, pack)):
-                entries = self._apply(record.seq, pack, known)
+                entries = self._apply(record.seq, pack, self._known_inputs(pack))
             for partition, entry in entries.items():
                 outputs.setdefault(partition, []).append(entry)
         return outputs
@@ -103,48 +101,47 @@ class IdentityDerivation:
         entries = FactWriter(record.seq, self._rules.partitions).entries()
         return {partition: [entry] for partition, entry in entries.items()}
 
-    def _known_inputs(self, packs: Iterable[InboundPack]) -> Mapping[int, set[str]]:
-        """Return which input ids of the packs the tables hold."""
-        asked: dict[int, set[str]] = {}
-        for pack in packs:
-            for message, kind in zip(pack.inputs, kinds_of(pack), strict=True):
-                if kind is not None and message.input_id:
-                    asked.setdefault(KINDS[kind], set()).add(message.input_id)
-        return {kind: self._store.known_inputs(kind, ids) for kind, ids in asked.items()}
+    def _known_inputs(self, pack: Iterable[Input]) -> Mapping[str, set[str]]:
+        """Return which input ids of the pack the tables hold, by kind."""
+        asked: dict[str | None, set[str]] = {kind: set() for kind in (None, *KINDS)}
+        for _, kind, input_id in pack:
+            asked[kind].add(input_id)
+        return {
+            kind: self._store.known_inputs(number, asked[kind] - {""})
+            for kind, number in KINDS.items()
+        }
 
     def _apply(
-        self, seq: int, pack: InboundPack, known: Mapping[int, set[str]]
+        self, seq: int, pack: Sequence[Input], known: Mapping[str, set[str]]
     ) -> Mapping[int, Entry]:
-        time = self.state.time
+        state = self.state
+        time = state.time
         writer = FactWriter(seq, self._rules.partitions)
-        for index, (message, kind) in enumerate(zip(pack.inputs, kinds_of(pack), strict=True)):
+        for index, source in enumerate(pack):
+            message, kind, input_id = source
             take = time.tick if kind == "tick" else time.stamp
             stamp_ms = take(message.received_ms)
-            if kind is None or not self._is_first(message, KINDS[kind], known):
+            if kind is None:
                 continue
-            writer.begin(index, message, stamp_ms, time.now_ms)
+            if input_id:
+                noted = state.unsaved_inputs[KINDS[kind]]
+                if input_id in noted or input_id in known[kind]:
+                    self.duplicates += 1
+                    continue
+                noted.add(input_id)
+            writer.begin(index, source, stamp_ms, time.now_ms)
             if kind in PERSONAL:
                 self._apply_personal(seq, index, message, kind, writer)
             else:
                 writer.write_to_all(message, kind)
         return writer.entries()
 
-    def _is_first(self, message: Inbound, kind: int, known: Mapping[int, set[str]]) -> bool:
-        input_id = message.input_id
-        if not input_id:
-            return True
-        if input_id in known[kind] or not self.state.note_input(kind, input_id):
-            self.duplicates += 1
-            return False
-        return True
-
     def _apply_personal(
         self, seq: int, index: int, message: Inbound, kind: str, writer: FactWriter
     ) -> None:
         """Write whose an input is; one that names nobody is kept if an event, else dropped."""
         namespaces = self._rules.namespaces
-        identities = identities_of(message, kind)
-        given = identifiers(identities)
+        identities, given = identities_of(message, kind)
         if not given:
             self.ownerless += 1
             if kind == "event":
@@ -170,7 +167,7 @@ class IdentityDerivation:
         )
 
 
-def _traceparents(tracing: Tracing, pack: InboundPack) -> list[str]:
+def _traceparents(tracing: Tracing, pack: Iterable[Input]) -> list[str]:
     if not tracing.enabled:
         return []
-    return [message.traceparent for message in pack.inputs if message.traceparent]
+    return [message.traceparent for message, _, _ in pack if message.traceparent]

@@ -6,6 +6,7 @@ One thread changes it; others read it under its lock, which is taken for one cha
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,7 @@ class State:
         self.graph = graph
         self.time = time
         self.unsaved_journal: list[JournalEntry] = []
-        self.unsaved_inputs: dict[int, set[str]] = {}
-        self.unsaved_count = 0
+        self.unsaved_inputs: defaultdict[int, set[str]] = defaultdict(set)
         self.lock = threading.Lock()
         self._linker = Linker(graph, rules.namespaces, rules.limits)
 
@@ -42,20 +42,16 @@ class State:
         self, given: Sequence[Identifier], derived: Sequence[Identifier]
     ) -> tuple[int, Sequence[Change]]:
         """Link the identifiers of one input; return whose it is and what changed."""
-        holder = self.graph.common_holder((*given, *derived))
+        holder = self.graph.common_holder((*given, *derived) if derived else given)
         if holder is not None:
             return holder, ()
         with self.lock:
             return self._linker.link(given, derived)
 
-    def note_input(self, kind: int, input_id: str) -> bool:
-        """Note an input that is being applied; return False where it was noted since the save."""
-        noted = self.unsaved_inputs.setdefault(kind, set())
-        if input_id in noted:
-            return False
-        noted.add(input_id)
-        self.unsaved_count += 1
-        return True
+    @property
+    def unsaved_count(self) -> int:
+        """How many inputs the tables do not know yet."""
+        return sum(map(len, self.unsaved_inputs.values()))
 
     def state_hash(self) -> str:
         """Return a digest that a replay, in whatever pieces, gives again."""
@@ -64,6 +60,5 @@ class State:
     def clear_unsaved(self) -> None:
         """Say that all of it is in the tables."""
         self.unsaved_journal = []
-        self.unsaved_inputs = {}
-        self.unsaved_count = 0
+        self.unsaved_inputs = defaultdict(set)
         self.graph.clear_touched()

@@ -7,7 +7,7 @@ holder, and every redirect ends at a live profile. Whether a move is right is de
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.identity.domain.changes import Assigned, Merged, Refused
 from services.identity.domain.namespaces import Identifier
@@ -39,8 +39,10 @@ class Graph:
         """Return the live profile that holds the identifier, None where nobody does."""
         return self._holders.get(identifier)
 
-    def common_holder(self, identifiers: Iterable[Identifier]) -> int | None:
+    def common_holder(self, identifiers: Sequence[Identifier]) -> int | None:
         """Return the profile that holds all of them, None where there is no such one."""
+        if len(identifiers) == 1:
+            return self._holders.get(identifiers[0])
         holders = {self._holders.get(identifier) for identifier in identifiers}
         return holders.pop() if len(holders) == 1 else None
 

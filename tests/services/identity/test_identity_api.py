@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import grpc
 import grpc.aio
@@ -96,7 +96,7 @@ async def refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str, dict[s
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await call
     trailers = failed.value.trailing_metadata() or ()
-    (raw,) = (value for key, value in trailers if key == "grpc-status-details-bin")
+    raw = dict(cast("Iterable[tuple[str, bytes]]", trailers))["grpc-status-details-bin"]
     assert isinstance(raw, bytes)
     status = status_pb2.Status.FromString(raw)
     info = error_details_pb2.ErrorInfo()

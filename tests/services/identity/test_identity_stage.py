@@ -2,14 +2,17 @@
 
 import pytest
 from identity_stages import START_MS, Workplace, attributes, event, identity, link, tick
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from coterie.log.v1.facts_pb2 import Fact
 from coterie.log.v1.inbound_pb2 import Inbound
-from coterie.type.v1.identity_pb2 import Identity
 from services.identity.packs import KINDS
 from services.kit.errors import Unavailable
 from services.kit.ids import derive_id
-from services.kit.log.port import Entry, Fenced
+from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, Fenced
+from services.kit.telemetry import Tracing
 
 
 def bodies(facts: list[Fact]) -> list[str | None]:
@@ -209,16 +212,50 @@ def test_before_the_tables_are_read_nothing_is_answered(place: Workplace) -> Non
         _ = fresh.state
 
 
-def test_a_pack_of_a_thousand_large_inputs_stays_below_the_limit_of_an_append(
+def test_the_facts_of_the_largest_pack_are_within_the_limit_of_an_append(
     place: Workplace,
 ) -> None:
-    ids = [Identity(namespace=f"n{number}", value=f"v{number}") for number in range(16)]
+    wide = "\N{MUSICAL SYMBOL G CLEF}"
     inputs = []
     for number in range(1_000):
-        message = event(f"e{number}")
-        for one in ids:
-            message.event.identities.add(namespace=one.namespace, value=f"{one.value}-{number}")
+        message = event(f"{number:04}" + wide * 124)
+        for index in range(16):
+            message.event.identities.add(namespace=f"n{index}", value=f"{number}-" + "v" * 50)
         inputs.append(message)
+    assert 1_900_000 < sum(message.ByteSize() for message in inputs) < 2_097_152
     facts = place.take(*inputs)
     assert len(facts) == 17_000
-    assert KINDS["event"] == 10
+    (record,) = place.records()
+    assert not record.dead_letter
+    assert APPEND_LIMIT_BYTES // 2 < len(record.payload) < APPEND_LIMIT_BYTES
+    assert facts[-1].input_id == inputs[-1].input_id
+
+
+def test_a_pack_is_one_span_linked_to_its_sampled_inputs() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    place = Workplace(tracing=Tracing(provider))
+    sampled = event("e1", "crm:A")
+    sampled.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    place.take(sampled, event("e2", "crm:A"))
+    place.take(event("e3", "crm:A"))
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == ["identity.pack"] * 2
+    linked = [[f"{link.context.span_id:x}" for link in span.links] for span in spans]
+    assert linked == [["b7ad6b7169203331"], []]
+    place.close()
+
+
+def test_the_kinds_of_inputs_keep_the_numbers_that_the_tables_hold() -> None:
+    assert KINDS == {
+        "event": 10,
+        "attributes": 11,
+        "consent": 12,
+        "link": 13,
+        "catalog_item": 14,
+        "schema": 15,
+        "audience_proposal": 16,
+        "audience_activation": 17,
+        "tick": 18,
+    }
