@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# The build tools go into the environment too: kernels are then compiled once, not again each time
+# in an environment of pip's own.
+BUILD_TOOLS = $(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"]))'
+INSTALL = $(BUILD_TOOLS) | $(PIP) --requirement /dev/stdin && $(PIP) --no-build-isolation --editable
 SOURCES := setup.py $(shell find protos segcore -name '*.proto' -o -name '*.pyx' -o -name '*.pxd')
 
 # The tools of the environment come first, so that `make` works without activating it.
@@ -75,12 +79,12 @@ $(STAMPS)/venv:
 
 $(STAMPS)/dev: pyproject.toml | $(STAMPS)/venv
 	@echo "installing Coterie with its tools: one or two minutes, the first time only"
-	@$(PIP) --editable '.[dev,demo]'
+	@$(INSTALL) '.[dev,demo]'
 	@touch $@ $(STAMPS)/demo
 
 $(STAMPS)/demo: pyproject.toml $(SOURCES) | $(STAMPS)/venv
 	@echo "installing Coterie: about a minute, the first time only"
-	@$(PIP) --editable '.[demo]'
+	@$(INSTALL) '.[demo]'
 	@touch $@
 
 $(STAMPS)/built: $(SOURCES) $(STAMPS)/dev

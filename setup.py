@@ -1,12 +1,14 @@
-"""Builds what TOML cannot say: the gRPC stubs under `coterie/` and the Cython kernels of segcore."""
+"""Builds what TOML cannot say: the gRPC stubs below `coterie/` and the kernels of segcore."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
+from typing import ClassVar
 
-import numpy
+import grpc_tools
+import numpy as np
 from Cython.Build import cythonize
+from grpc_tools import protoc
 from setuptools import Command, Extension, setup
 from setuptools.command.build_py import build_py
 
@@ -16,9 +18,6 @@ PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 
 def compile_protos(out: Path) -> None:
     """Write the stubs of every proto below `protos/` to `out`, under the path of its package."""
-    import grpc_tools
-    from grpc_tools import protoc
-
     roots = [ROOT / "protos", Path(grpc_tools.__file__).parent / "_proto"]
     files = sorted(str(path.relative_to(roots[0])) for path in roots[0].rglob("*.proto"))
     out.mkdir(parents=True, exist_ok=True)
@@ -35,7 +34,9 @@ def find_plugin(name: str) -> str:
     beside = str(Path(sys.executable).parent)
     found = shutil.which(name) or shutil.which(name, path=beside)
     if found is None:
-        raise RuntimeError(f"{name} was found neither on PATH nor in {beside}: install mypy-protobuf")
+        raise RuntimeError(
+            f"{name} was found neither on PATH nor in {beside}: install mypy-protobuf"
+        )
     return found
 
 
@@ -45,13 +46,14 @@ def refresh_checkout() -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     compile_protos(fresh)
     shutil.rmtree(ROOT / "coterie", ignore_errors=True)
-    os.replace(fresh / "coterie", ROOT / "coterie")
+    (fresh / "coterie").replace(ROOT / "coterie")
 
 
 class BuildPy(build_py):
     """Adds the stubs: to the checkout for an editable install, else to the wheel."""
 
     def run(self) -> None:
+        """Write the stubs first, then what build_py does."""
         if self.editable_mode:
             refresh_checkout()
         else:
@@ -63,7 +65,7 @@ class Protos(Command):
     """Writes the stubs to the checkout, as `make protos` needs."""
 
     description = "write the gRPC stubs to the checkout"
-    user_options = []
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
 
     def initialize_options(self) -> None:
         """Take no options."""
@@ -72,6 +74,7 @@ class Protos(Command):
         """Check none."""
 
     def run(self) -> None:
+        """Write the stubs."""
         refresh_checkout()
 
 
@@ -79,7 +82,7 @@ kernels = [
     Extension(
         f"segcore.{path.stem}",
         [path.relative_to(ROOT).as_posix()],
-        include_dirs=[numpy.get_include()],
+        include_dirs=[np.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         extra_compile_args=["-O3", "-g0"],
     )
@@ -90,6 +93,7 @@ setup(
     cmdclass={"build_py": BuildPy, "protos": Protos},
     ext_modules=cythonize(
         kernels,
+        quiet=True,
         compiler_directives={
             "language_level": "3",
             "boundscheck": False,

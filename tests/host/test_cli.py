@@ -1,0 +1,85 @@
+"""The coterie command as a person meets it: reports, one-line errors, a clean stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.host.cli import coterie
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "from services.host.cli import main; main()"]
+
+
+def _invoke(*arguments: str, **environment: str) -> tuple[int, str]:
+    result = CliRunner(env=environment).invoke(coterie, arguments)
+    return result.exit_code, result.output
+
+
+def test_help_names_the_commands() -> None:
+    code, output = _invoke("--help")
+    assert code == 0
+    assert {"up", "serve", "status"} <= set(output.split())
+
+
+def test_an_unknown_setting_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "coterie.yaml"
+    file.write_text("partitions: 1\nprots: {}\n")
+    code, output = _invoke("up", "--config", str(file))
+    assert code == 1
+    assert output.startswith(f"Error: {file}:2: unknown setting 'prots'; there are ")
+    assert output.count("\n") == 1
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    code, output = _invoke("up", "--data", str(tmp_path))
+    assert code == 1
+    assert "expected an empty directory or one that Coterie made, found 'thesis.txt'" in output
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["thesis.txt"]
+
+
+def test_status_says_what_does_not_answer(tmp_path: Path) -> None:
+    ports = "{identity: 1, profile: 1, segmentation: 1}"
+    code, output = _invoke("status", "--data", str(tmp_path / "none"), COTERIE_PORTS=ports)
+    assert code == 1
+    assert output.count("no answer") == 3
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_reports_serves_and_stops_at_a_signal(data_dir: Path, number: signal.Signals) -> None:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "COTERIE_PORTS": "{identity: 0, profile: 0, segmentation: 0}",
+    }
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--data", str(data_dir)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    seen = [process.stdout.readline() for _ in range(7)]
+    try:
+        assert [line.split()[::2] for line in seen[1:4]] == [
+            ["identity", "serving"],
+            ["profile", "serving"],
+            ["segmentation", "serving"],
+        ]
+        assert str(data_dir) in seen[4]
+        code, output = _invoke("status", "--data", str(data_dir))
+        assert (code, output.count("serving")) == (0, 3)
+    finally:
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=30)
+    assert rest.splitlines() == ["stopping: calls that have begun are finished first", "stopped"]
+    assert (process.returncode, errors) == (0, "")
