@@ -34,6 +34,7 @@ class SchemaView:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._projected = schema_pb2.Schema()
+        self._projected_seq = 0
         self._accepted: list[_Accepted] = []
         self._current = self._projected
         self._declared = DeclaredKinds()
@@ -48,9 +49,14 @@ class SchemaView:
         return self._declared
 
     def project(self, schema: schema_pb2.Schema, inbound_seq: int) -> None:
-        """Take the projection's schema, as it is at `inbound_seq`."""
+        """Take the projection's schema, as it is at `inbound_seq`; an older one is no news.
+
+        A partition that is behind another one may tell later what was so before.
+        """
         with self._lock:
-            self._projected = schema
+            if inbound_seq < self._projected_seq:
+                return
+            self._projected, self._projected_seq = schema, inbound_seq
             self._accepted = [one for one in self._accepted if one.inbound_seq > inbound_seq]
             self._renew()
 

@@ -196,6 +196,18 @@ def test_a_timeline_has_the_latest_first_and_no_time_after_receipt(known: Tables
     assert found[0].moment == domain.Moment(T0 + 1, T0 + 1, "ahead")
 
 
+def test_a_page_of_a_timeline_reads_no_more_than_the_page(known: Tables) -> None:
+    query = (
+        "SELECT event FROM timeline WHERE profile_id = 1"
+        " AND (occurred_ms, received_ms, event_id) < (5, 5, 'e')"
+        " ORDER BY occurred_ms DESC, received_ms DESC, event_id DESC LIMIT 50"
+    )
+    with known.database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+    assert len(plan) == 1
+    assert "timeline_latest (profile_id=? AND (occurred_ms,received_ms,event_id)<" in plan[0][3]
+
+
 def test_a_profile_has_its_identifiers_and_the_time_of_its_first_fact(known: Tables) -> None:
     known.tell(fact(ADA, "email:a@x", T0), fact(ADA, "crm:1", T0 + 5), fact(BOB, "ecid:9"))
     known.tell(fact(BOB, "email:a@x"))
@@ -275,6 +287,8 @@ def test_intake_knows_an_extension_before_the_projection_does() -> None:
     view.project(schema({"tier": 1}), 6)
     assert set(view.declared().attributes) == {"age", "tier"}
     view.project(schema({"tier": 1}), 7)
+    assert set(view.declared().attributes) == {"tier"}
+    view.project(schema({"older": 1}), 5)
     assert set(view.declared().attributes) == {"tier"}
 
 
