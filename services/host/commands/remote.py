@@ -1,0 +1,55 @@
+"""What the terminal commands share: an address, a deadline, and errors in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coterie.type.v1 import identity_pb2
+from services.kit.config import ConfigError, load_config
+
+TIMEOUT_S = 30.0
+
+
+@contextmanager
+def channel(service: str, config: Path | None, address: str | None) -> Iterator[grpc.Channel]:
+    """Open a channel to a service; failures become one clear line and exit code 1."""
+    try:
+        target = address or load_config(config, os.environ).address(service)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    with grpc.insecure_channel(target) as opened:
+        try:
+            yield opened
+        except grpc.RpcError as error:
+            raise click.ClickException(_line(error, service, target)) from None
+
+
+def parse_who(text: str) -> identity_pb2.Who:
+    """Return whom `NAMESPACE:VALUE`, or a profile id, names; raises a usage error otherwise."""
+    namespace, colon, value = text.partition(":")
+    if colon and namespace and value:
+        return identity_pb2.Who(identity=identity_pb2.Identity(namespace=namespace, value=value))
+    if text.isdecimal():
+        return identity_pb2.Who(profile_id=int(text))
+    raise click.BadParameter(f"expected NAMESPACE:VALUE or a profile id, found {text!r}")
+
+
+def show_time(time: Timestamp) -> str:
+    """Return an instant as people read it, in UTC."""
+    moment = datetime.fromtimestamp(time.seconds, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _line(error: grpc.RpcError, service: str, target: str) -> str:
+    code, details = error.code(), error.details()
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return f"{service} does not answer at {target}; is `coterie up` running? ({details})"
+    return f"{details} ({code.name})"

@@ -1,0 +1,85 @@
+"""Builds new audiences beside live traffic, slice by slice, and asks the log to swap them in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from services.kit.log.port import LogError
+from services.segmentation import wire
+from services.segmentation.domain import Definition, State
+from services.segmentation.partition import Partition
+
+SLICE_ROWS = 20_000
+"""Rows of history a slice: some ten milliseconds in which live traffic waits."""
+RETRY_S = 1.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Builder:
+    """One background task for all partitions of this process.
+
+    An activation may be asked for twice, after a crash in between: its id is a function of what it
+    does, so that the log keeps one.
+    """
+
+    def __init__(
+        self,
+        partitions: Callable[[], Sequence[Partition]],
+        append: Callable[[bytes], Awaitable[int]],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._partitions = partitions
+        self._append = append
+        self._now_ms = now_ms
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._asked: set[str] = set()
+
+    def wake(self) -> None:
+        """Say that something was applied; called from any thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    @property
+    def waiting(self) -> list[Definition]:
+        """The definitions that are not live yet."""
+        definitions = list(self._partitions()[0].definitions.values())
+        return [each for each in definitions if each.state is State.BACKFILLING]
+
+    async def run(self) -> None:
+        """Build whatever is proposed, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._build_all()
+            except LogError as error:
+                log.warning("activation_failed", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                self._wake.set()
+
+    async def _build_all(self) -> None:
+        waiting = [each for each in self.waiting if each.audience_id not in self._asked]
+        if not waiting:
+            return
+        while not await asyncio.to_thread(self._slice):
+            pass
+        for definition in waiting:
+            if self._proposed_everywhere(definition):
+                await self._append(wire.activation(definition, self._now_ms()))
+                self._asked.add(definition.audience_id)
+                log.info("audience_built", audience=definition.audience_id)
+
+    def _proposed_everywhere(self, definition: Definition) -> bool:
+        """Partitions read their logs at their own speed: the last to see the proposal wakes us again."""
+        return all(definition.audience_id in each.definitions for each in self._partitions())
+
+    def _slice(self) -> bool:
+        done = True
+        for partition in self._partitions():
+            with partition.lock:
+                done = partition.build(SLICE_ROWS) and done
+        return done

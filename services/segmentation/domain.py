@@ -1,0 +1,135 @@
+"""What segmentation speaks of: audiences, memberships, transitions. Pure values and rules."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from services.kit.errors import invalid_field
+
+DISPLAY_NAME_LIMIT = 200  # a line of text on any screen
+
+
+class State(enum.StrEnum):
+    """Whether an audience's members can be read."""
+
+    BACKFILLING = "backfilling"
+    ACTIVE = "active"
+
+
+class Cause(enum.StrEnum):
+    """Why a membership changed."""
+
+    EVENT = "event"
+    CLOCK = "clock"
+    ATTRIBUTE = "attribute"
+    MERGE = "merge"
+    DEFINITION = "definition"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One audience as it stands in the log. `input_id` is the request that saved it."""
+
+    audience_id: str
+    version: int
+    display_name: str
+    rule_text: str
+    rule_json: str
+    create_ms: int
+    input_id: str
+    state: State = State.BACKFILLING
+    activate_ms: int = 0
+
+    def activated(self, at_ms: int) -> Definition:
+        """Return it as live since `at_ms`."""
+        return replace(self, state=State.ACTIVE, activate_ms=at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """An audience with what can be read of it now."""
+
+    definition: Definition
+    build_progress: float
+    member_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """When and why a membership last changed; times are 0 where there was none."""
+
+    enter_ms: int
+    exit_ms: int
+    cause: Cause
+    cause_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Whether one person is in one audience; `change` is None where that never changed."""
+
+    audience_id: str
+    profile_id: int
+    member: bool
+    change: Change | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAudience:
+    """What a caller wants to save."""
+
+    audience_id: str
+    display_name: str
+    rule_text: str
+    request_id: str
+
+    def __post_init__(self) -> None:
+        if not self.display_name.strip():
+            raise invalid_field("audience.display_name", "nothing", "a name for people")
+        if len(self.display_name) > DISPLAY_NAME_LIMIT:
+            found = f"{len(self.display_name)} characters"
+            raise invalid_field("audience.display_name", found, f"at most {DISPLAY_NAME_LIMIT}")
+        if not self.rule_text.strip():
+            raise invalid_field("audience.rule", "nothing", "a rule")
+
+    def same_as(self, definition: Definition) -> bool:
+        """Tell whether this asks for what `definition` already is."""
+        return (self.display_name, self.rule_text, self.audience_id) == (
+            definition.display_name,
+            definition.rule_text,
+            definition.audience_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFacts:
+    """What the catalog says of one SKU."""
+
+    category: str | None
+    brand: str | None
+    price: float | None
+
+
+def entered(former: Change | None, at_ms: int, cause: Cause, cause_id: str, version: int) -> Change:
+    """Return the record after an entry at `at_ms`."""
+    exit_ms = former.exit_ms if former else 0
+    return Change(at_ms, exit_ms, cause, cause_id, version)
+
+
+def exited(former: Change | None, at_ms: int, cause: Cause, cause_id: str, version: int) -> Change:
+    """Return the record after an exit at `at_ms`."""
+    enter_ms = former.enter_ms if former else 0
+    return Change(enter_ms, at_ms, cause, cause_id, version)
+
+
+def inherited(winner: Change | None, loser: Change) -> Change:
+    """Return the record of a person whose other half was a member: the membership goes on since then."""
+    exit_ms = max(winner.exit_ms if winner else 0, loser.exit_ms)
+    return replace(loser, exit_ms=exit_ms)
+
+
+def united(winner: Change, loser: Change) -> Change:
+    """Return the record of a person both of whose halves were members: entered at the earlier time."""
+    return replace(winner, enter_ms=min(winner.enter_ms, loser.enter_ms))

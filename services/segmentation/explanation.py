@@ -1,0 +1,71 @@
+"""An explanation as the API shows it: each clause in the words of the rule's author, with its value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from coterie.segmentation.v1 import audience_pb2
+from coterie.segmentation.v1 import segmentation_service_pb2 as pb
+from coterie.type.v1 import identity_pb2
+from segcore.describe import describe
+from segcore.explain import Clause, Witness
+from segcore.rule import MICRO, Kind
+from services.kit.rules import clause_text
+from services.segmentation import wire
+from services.segmentation.app import Explanation
+
+MISSING = "missing"
+
+
+def render_explanation(found: Explanation) -> pb.ExplainResponse:
+    """Return the whole answer."""
+    return pb.ExplainResponse(
+        membership=wire.render_membership(found.membership),
+        clause=_clause(found.clause, found.rule_text),
+        time=wire.timestamp(found.time_ms),
+    )
+
+
+def _clause(clause: Clause, rule_text: str) -> audience_pb2.Clause:
+    rendered = audience_pb2.Clause(
+        text=clause_text(rule_text, clause.node) or describe(clause.node),
+        value=show_value(clause.value, clause.value_kind),
+        row_count=clause.row_count,
+        witnesses=[_witness(each) for each in clause.witnesses],
+        clauses=[_clause(each, rule_text) for each in clause.children],
+    )
+    if clause.next_change_ms is not None:
+        rendered.next_change_time.CopyFrom(wire.timestamp(clause.next_change_ms))
+    return rendered
+
+
+def _witness(witness: Witness) -> audience_pb2.Witness:
+    namespace, _, value = witness.came_with.partition(":")
+    return audience_pb2.Witness(
+        event_id=witness.event_id,
+        type=witness.type,
+        occurred_time=wire.timestamp(witness.occurred_ms),
+        sku=witness.sku or "",
+        came_with=identity_pb2.Identity(namespace=namespace, value=value),
+    )
+
+
+def show_value(value: int | str | bool | None, kind: Kind | None) -> str:
+    """Return a clause's value as people read it.
+
+    >>> show_value(2_500_000, Kind.NUMBER), show_value(True, Kind.FLAG), show_value(None, Kind.TEXT)
+    ('2.5', 'true', 'missing')
+    """
+    match value:
+        case None:
+            return MISSING
+        case bool():
+            return "true" if value else "false"
+        case int() if kind is Kind.TIME:
+            return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
+        case int():
+            whole, part = divmod(abs(value), MICRO)
+            sign = "-" if value < 0 else ""
+            return f"{sign}{whole}.{part:06}".rstrip("0").rstrip(".")
+        case _:
+            return value

@@ -1,0 +1,129 @@
+"""Builds segmentation from what the host gives: its only wiring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc.aio
+
+from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
+from services.kit.freshness import Freshness
+from services.kit.log.batching import GroupCommit
+from services.kit.module import Context
+from services.kit.log_stage import LogStage
+from services.kit.stage import StageState
+from services.segmentation.api import SegmentationApi
+from services.segmentation.app import Audiences
+from services.segmentation.builder import Builder
+from services.segmentation.partition import Partition
+from services.segmentation.peers import Identities
+from services.segmentation.stage import Memberships
+from services.segmentation.watch import Watcher
+
+STOP_TRIES = 50
+STOP_PAUSE_S = 0.02
+
+
+class SegmentationModule:
+    """Segmentation, built and not yet running."""
+
+    name = "segmentation"
+    service_names = ("coterie.segmentation.v1.SegmentationService",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._numbers = range(context.config.partitions)
+        self._freshness = Freshness(len(self._numbers))
+        self._memberships = [self._derivation(number) for number in self._numbers]
+        self.stages = tuple(self._stage(number) for number in self._numbers)
+        self._inbound = context.logs("inbound")
+        self._commit = GroupCommit(self._inbound)
+        self._builder: Builder | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the servicer."""
+        api = SegmentationApi(
+            Audiences(self._partitions, self._freshness, self._commit.append, self._now_ms),
+            Watcher(
+                [self._context.logs(f"transitions-{n}") for n in self._numbers], self._freshness
+            ),
+            Identities(self._context.peer("identity")),
+            self._freshness,
+            self._latest,
+        )
+        rpc.add_SegmentationServiceServicer_to_server(api, server)
+
+    async def start(self) -> None:
+        """Start to build what is proposed."""
+        self._builder = Builder(self._partitions, self._commit.append, self._now_ms)
+        for derivation in self._memberships:
+            derivation.on_definition = self._builder.wake
+        self._builder.wake()
+        self._tasks = [asyncio.create_task(self._builder.run(), name="segmentation-builder")]
+
+    async def stop(self) -> None:
+        """Stop building, and keep the state where it is whole."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for derivation in self._memberships:
+            for _ in range(STOP_TRIES):
+                if await asyncio.to_thread(derivation.take_snapshot):
+                    break
+                await asyncio.sleep(STOP_PAUSE_S)
+        await self._commit.close()
+
+    def progress(self) -> Sequence[StageState]:
+        """Return how far each partition has come."""
+        in_flight = len(self._builder.waiting) if self._builder else 0
+        return [self._state(number, in_flight) for number in self._numbers]
+
+    def _state(self, number: int, in_flight: int) -> StageState:
+        partition = self._memberships[number].partition
+        stage = self.stages[number]
+        return StageState(
+            stage=self.name,
+            partition=number,
+            position=stage.position,
+            tail=stage.tail,
+            inbound_position=partition.inbound_seq,
+            log_time_ms=partition.log_time_ms,
+            next_due_ms=partition.engine.next_due_ms(),
+            in_flight=in_flight,
+            dead_letters=stage.dead_letters,
+        )
+
+    def _derivation(self, number: int) -> Memberships:
+        context = self._context
+        return Memberships(number, context.directory.snapshots, self._freshness, context.tracing)
+
+    def _stage(self, number: int) -> LogStage:
+        logs = self._context.logs
+        return LogStage(
+            self.name,
+            number,
+            logs(f"facts-{number}"),
+            [logs(f"transitions-{number}")],
+            self._memberships[number],
+        )
+
+    def _partitions(self) -> Sequence[Partition]:
+        return [each.partition for each in self._memberships]
+
+    def _now_ms(self) -> int:
+        """Return the stamp of what this service appends: the log's own time where the clock is virtual."""
+        log_time_ms = max(each.log_time_ms for each in self._partitions())
+        if self._context.config.clock == "virtual":
+            return log_time_ms
+        return max(self._context.clock.now_ms(), log_time_ms)
+
+    def _latest(self) -> int:
+        last = self._inbound.last()
+        return last.seq if last else 0
+
+
+def build(context: Context) -> SegmentationModule:
+    """Return the service's module."""
+    return SegmentationModule(context)
