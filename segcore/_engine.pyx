@@ -572,6 +572,8 @@ cdef class LiveEngine:
         self.now_ms = now_ms
         self.horizon_ms = horizon_ms
         self.arrivals = arrivals
+        if self.profiles.size < max(self.events.newest.size, self.attributes.first.size):
+            raise ValueError(f"profiles: expected all with a history, found {self.profiles.size}")
         for place in range(self.profiles.size):
             self.profile_count += self.profiles.get(place) == KNOWN
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -160,6 +160,16 @@ class Draw:
 @st.composite
 def rules(draw: st.DrawFn, audiences: tuple[str, ...] = (), depth: int = 2) -> Expression:
     return Draw(draw, None, audiences).condition(depth)
+
+
+@st.composite
+def tallies(draw: st.DrawFn) -> Expression:
+    """Draw a rule that sees each single row come and go."""
+    drawn = Draw(draw, None)
+    aggregate = drawn.aggregate(drawn.pick(Fold.COUNT, Fold.SUM))
+    rows = Rows(aggregate.rows.scope, TYPES, None, aggregate.rows.last_ms)
+    limit = drawn.literal(Kind.NUMBER) if aggregate.operand else Literal(2 * MICRO, Kind.NUMBER)
+    return Compare(drawn.pick(*Comparison), replace(aggregate, rows=rows), limit)
 
 
 _properties = st.fixed_dictionaries(

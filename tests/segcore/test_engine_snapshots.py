@@ -66,18 +66,22 @@ def test_slices_of_a_build_take_no_part_in_the_hash() -> None:
     assert sliced.state_hash() == engine.state_hash()
 
 
-@pytest.mark.parametrize("name", sorted(filled().dump()))
-def test_sections_that_do_not_belong_together_are_refused(name: str) -> None:
+def _read() -> list[str]:
+    """Return the sections that load has to read; those of inactive audiences are empty."""
+    return sorted(name for name, content in filled().dump().items() if content)
+
+
+@pytest.mark.parametrize("name", _read())
+def test_a_dump_without_one_of_its_sections_is_refused(name: str) -> None:
     sections = filled().dump()
-    if not sections[name]:
-        pytest.skip("an empty section cannot be cut")
-    without = {key: value for key, value in sections.items() if key != name}
-    if name.startswith("members.") and not filled().audiences()[1].active and name[-1] == "b":
-        pytest.skip("members of an audience that is not active are not read")
+    del sections[name]
     with pytest.raises((ValueError, KeyError)):
-        Engine.load(without)
-    cut = len(sections[name]) - 1
-    harmless = name in ("attributes.first", "events.newest", "profiles")
-    if not (harmless and cut % 4):
-        with pytest.raises((ValueError, KeyError)):
-            Engine.load(sections | {name: sections[name][:cut]})
+        Engine.load(sections)
+
+
+@pytest.mark.parametrize("name", _read())
+def test_a_section_that_was_cut_is_refused(name: str) -> None:
+    sections = filled().dump()
+    sections[name] = sections[name][:-1]
+    with pytest.raises((ValueError, KeyError)):
+        Engine.load(sections)

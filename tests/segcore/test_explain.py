@@ -1,0 +1,140 @@
+"""Explanations: each clause with its value, its witnesses and its next change."""
+
+from __future__ import annotations
+
+import pytest
+
+from segcore.describe import describe
+from segcore.explain import Clause, explain
+from segcore.history import Event, History, Item
+from segcore.rule import (
+    MICRO,
+    Aggregate,
+    All,
+    AnyOf,
+    Arithmetic,
+    Attribute,
+    Compare,
+    Comparison,
+    EventField,
+    Expression,
+    Fold,
+    InAudience,
+    ItemField,
+    Kind,
+    Literal,
+    Not,
+    OneOf,
+    Operator,
+    Rows,
+    Scope,
+    TestText,
+    TextTest,
+    Truth,
+)
+
+NOW = 1000
+bought = Aggregate(Rows(Scope.EVENT, ("purchase",), None, 100), Fold.COUNT, at=0)
+lines = Aggregate(Rows(Scope.ITEM, ("purchase",)), Fold.EXISTS, at=50)
+two = Literal(2 * MICRO, Kind.NUMBER)
+
+
+def purchase(event_id: str, occurred_ms: int, *items: Item) -> Event:
+    return Event(event_id, "purchase", occurred_ms, NOW, f"crm:{event_id}", {}, items)
+
+
+def explained(rule: Expression, *events: Event) -> Clause:
+    return explain(rule, History(events), NOW, lambda _: True)
+
+
+def test_each_clause_has_its_value_and_its_next_change() -> None:
+    rule = All((Compare(Comparison.GE, bought, two, at=10), Not(lines, at=49)), at=5)
+    clause = explained(rule, purchase("a", 950), purchase("b", 940), purchase("c", 890))
+    assert (clause.at, clause.value, clause.next_change_ms) == (5, True, 1040)
+    compare, negation = clause.children
+    assert (compare.at, compare.value, compare.next_change_ms) == (10, True, 1040)
+    (count,) = compare.children
+    assert (count.value, count.value_kind, count.row_count) == (2 * MICRO, Kind.NUMBER, 2)
+    assert count.node is bought
+    assert (negation.value, negation.next_change_ms) == (True, None)
+    assert negation.children[0].value is False
+
+
+def test_witnesses_are_the_newest_rows_and_of_one_instant_the_greater_id_and_later_line() -> None:
+    events = [purchase(f"e{place}", 10 * place) for place in range(4)]
+    events.append(purchase("f", 30, Item("x"), Item("y")))
+    rows = explained(Aggregate(Rows(Scope.EVENT, ("purchase",)), Fold.EXISTS), *events)
+    assert [witness.event_id for witness in rows.witnesses] == ["f", "e3", "e2", "e1", "e0"]
+    witnesses = explained(lines, *events).witnesses
+    assert [(w.event_id, w.sku, w.came_with) for w in witnesses] == [
+        ("f", "y", "crm:f"),
+        ("f", "x", "crm:f"),
+    ]
+    many = [purchase(f"e{place}", place) for place in range(9)]
+    rows = explained(Aggregate(Rows(Scope.EVENT, ("purchase",)), Fold.EXISTS), *many)
+    assert (rows.row_count, len(rows.witnesses)) == (9, 5)
+
+
+total = EventField("total", Kind.NUMBER)
+price = ItemField("price", Kind.NUMBER)
+quantity = ItemField("quantity", Kind.NUMBER)
+vip = Attribute("loyalty.vip", Kind.FLAG)
+tier = Attribute("loyalty.tier", Kind.TEXT)
+dress = Compare(Comparison.EQ, ItemField("brand", Kind.TEXT), Literal('A "B"', Kind.TEXT))
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (
+            Aggregate(
+                Rows(Scope.ITEM, ("purchase", "pos_sale"), dress, 365 * 86_400_000),
+                Fold.SUM,
+                Arithmetic(Operator.MUL, price, quantity),
+            ),
+            (
+                'items("purchase", "pos_sale").where(item.brand == "A \\"B\\"").last(days(365))'
+                ".sum(item.price * item.quantity)"
+            ),
+        ),
+        (Not(All((Truth(vip), InAudience("x")))), '!(profile.loyalty.vip && audience("x"))'),
+        (
+            AnyOf((All((Truth(vip), Not(Truth(vip)))), AnyOf((InAudience("a"), InAudience("b"))))),
+            'profile.loyalty.vip && !profile.loyalty.vip || (audience("a") || audience("b"))',
+        ),
+        (
+            Arithmetic(
+                Operator.SUB, total, Arithmetic(Operator.ADD, total, Literal(-500_000, Kind.NUMBER))
+            ),
+            "event.total - (event.total + -0.5)",
+        ),
+        (
+            OneOf(tier, (Literal("gold", Kind.TEXT), Literal("é", Kind.TEXT))),
+            'profile.loyalty.tier in ["gold", "é"]',
+        ),
+        (TestText(TextTest.STARTS_WITH, tier, "g\n"), 'profile.loyalty.tier.startsWith("g\\n")'),
+        (Compare(Comparison.NE, tier, Literal(None, None)), "profile.loyalty.tier != null"),
+        (
+            Compare(Comparison.EQ, Truth(vip), Literal(value=True, kind=Kind.FLAG)),
+            "profile.loyalty.vip == true",
+        ),
+        (
+            Compare(Comparison.EQ, Compare(Comparison.LT, total, two), Truth(vip)),
+            "(event.total < 2) == profile.loyalty.vip",
+        ),
+        (
+            Compare(Comparison.GE, EventField("occurred_at", Kind.TIME), Literal(1_500, Kind.TIME)),
+            'event.occurred_at >= timestamp("1970-01-01T00:00:01.500Z")',
+        ),
+        (
+            Aggregate(Rows(Scope.EVENT, ("a",), None, 90_500), Fold.EXISTS),
+            'events("a").last(duration("90.5s")).exists()',
+        ),
+        (
+            Aggregate(Rows(Scope.EVENT, ("a",), None, 90 * 60_000), Fold.COUNT),
+            'events("a").last(minutes(90)).count()',
+        ),
+    ],
+)
+def test_a_rule_reads_as_it_would_be_written(expression: Expression, text: str) -> None:
+    assert describe(expression) == text
