@@ -281,6 +281,25 @@ def test_of_two_extensions_that_exclude_each_other_the_first_stands(known: Table
     assert str(known.schema.declared().attributes["age"]) == "number"
 
 
+def test_a_slower_partition_does_not_bring_an_older_description_back(known: Tables) -> None:
+    extensions = [schema({"age": 2}), schema({"age": 2})]
+    for extension, text in zip(extensions, ("years", "full years"), strict=True):
+        extension.attributes[0].description = text
+    records = [record(n, [fact(0, one)]) for n, one in enumerate(extensions, 1)]
+    known.apply(records)
+    known.apply(records[:1], partition=1)
+    assert known.store.schema().attributes[0].description == "full years"
+
+
+def test_the_digest_does_not_depend_on_how_a_sender_orders_properties() -> None:
+    names = [f"property_{n}" for n in range(40)]
+    digests = {
+        state_hash(Tables().tell(fact(ADA, event(properties=dict.fromkeys(order, 1.0)))).database)
+        for order in (names, names[::-1])
+    }
+    assert len(digests) == 1
+
+
 def test_intake_knows_an_extension_before_the_projection_does() -> None:
     view = SchemaView()
     view.accept(schema({"age": 2}), 7)
