@@ -50,7 +50,7 @@ def read_page_token(request: Message, token: str) -> tuple[str | int, ...] | Non
     if not isinstance(content, list) or content[:1] != [_digest(request)]:
         raise _foreign()
     key = content[1:]
-    if not key or not all(isinstance(part, str | int) for part in key):
+    if not key or not all(type(part) in (str, int) for part in key):
         raise _foreign()
     return tuple(key)
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cel.expr import checked_pb2, syntax_pb2
 from cel_expr_python import cel
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, timestamp_pb2, wrappers_pb2
 from google.protobuf.message import DecodeError, Message
 
+from coterie.cel.v1 import checked_pb2
 from segcore.rule import Kind
 from services.kit.rules import declarations, fields
 from services.kit.rules.vocabulary import Vocabulary
@@ -80,13 +80,13 @@ class Environment:
 
     def check(self, text: str) -> Parsed:
         """Return the checked tree; raises Complaint where CEL refuses the text."""
-        checked = checked_pb2.CheckedExpr()
+        checked = checked_pb2.CheckedExpression()
         _decode(checked, self._compile(text, disable_check=False))
         return Parsed(checked.expr, checked.source_info.positions)
 
     def parse(self, text: str) -> Parsed:
         """Return the tree unchecked; raises Complaint where the text is no CEL."""
-        parsed = syntax_pb2.ParsedExpr()
+        parsed = checked_pb2.ParsedExpression()
         _decode(parsed, self._compile(text, disable_check=True))
         return Parsed(parsed.expr, parsed.source_info.positions)
 

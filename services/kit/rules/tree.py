@@ -92,7 +92,7 @@ class TreeBuilder:
         self._spans: dict[int, Span] = {}
 
     def build(self, expr: Any) -> Node:  # noqa: PLR0911 - one arm a kind of node
-        """Return the tree of a `cel.expr.Expr`."""
+        """Return the tree of CEL's expression."""
         match expr.WhichOneof("expr_kind"):
             case "const_expr":
                 return self._constant(expr)
