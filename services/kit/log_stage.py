@@ -62,7 +62,6 @@ class LogStage:
         self._failures = Failures()
         self._ready = False
         self._position = 0
-        self._tail = 0
         self._dead_letters = 0
         # Up to here it is decided which input records are set aside.
         self._settled = 0
@@ -75,8 +74,8 @@ class LogStage:
 
     @property
     def tail(self) -> int:
-        """The last input record that is known to exist."""
-        return self._tail
+        """The last input record that exists; asks the log."""
+        return self._source.last_seq()
 
     @property
     def dead_letters(self) -> int:
@@ -99,7 +98,7 @@ class LogStage:
                 f"log {anchor.name}: it ends with the outputs of record {anchor.source}, but "
                 f"{reader} had written those of {position}: acknowledged records are lost"
             )
-        self._tail = check_not_regressed(self._source, anchor.source, reader)
+        check_not_regressed(self._source, anchor.source, reader)
         starts = [sink.start_of(position) for sink in self._sinks]
         self._source.hold(reader, position)
         for sink, start in zip(self._sinks, starts, strict=True):
@@ -131,7 +130,6 @@ class LogStage:
         for sink, appends in zip(self._sinks, self._plan(records), strict=True):
             sink.append(appends)
         self._position = records[-1].seq
-        self._tail = self._source.last_seq()
         self._derivation.save(self._position)
         return len(records)
 

@@ -121,7 +121,6 @@ class SqlStage:
         self._failures = Failures()
         self._ready = False
         self._position = 0
-        self._tail = 0
         self._epoch = 0
         self._held = 0
         self._dead_letters = 0
@@ -134,8 +133,8 @@ class SqlStage:
 
     @property
     def tail(self) -> int:
-        """The last input record that is known to exist."""
-        return self._tail
+        """The last input record that exists; asks the log."""
+        return self._source.last_seq()
 
     @property
     def dead_letters(self) -> int:
@@ -153,7 +152,7 @@ class SqlStage:
         # Only now: what the projection reads here no former owner can change any more.
         self._projection.reset()
         reader = f"{self.name}-{self.partition}"
-        self._tail = check_not_regressed(self._source, position, reader)
+        check_not_regressed(self._source, position, reader)
         self._position = position
         self._hold()
         self._ready = True
@@ -191,7 +190,6 @@ class SqlStage:
             self._failures.note(records, error)
             raise
         self._position = new
-        self._tail = self._source.last_seq()
         self._dead_letters += set_aside is not None
         self._projection.committed(records)
         if new - self._held >= HOLD_EVERY:

@@ -46,7 +46,7 @@ class Stage(Protocol):
 
     @property
     def tail(self) -> int:
-        """The last input record that is known to exist."""
+        """The last input record that exists; asks the log."""
 
     @property
     def dead_letters(self) -> int:

@@ -29,6 +29,6 @@ def test_one_trace_leads_from_the_ingest_call_to_the_decision_of_segmentation(
     linked = {
         span.name for span in spans for link in span.links if link.context.trace_id == trace_id
     }
-    assert {"identity.apply", "profile.apply", "segmentation.apply"} <= linked
+    assert {"identity.pack", "profile.project", "segmentation.apply"} <= linked
     text = " ".join(str(span.attributes) + span.name for span in spans)
     assert "beth" not in text

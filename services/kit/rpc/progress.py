@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +14,10 @@ from services.kit.stage import StageState
 
 
 class ProgressApi(rpc.ProgressServiceServicer):
-    """Answers from what the stages have in memory."""
+    """Answers from what the stages have in memory, and from where their logs end now.
+
+    A driver of a virtual clock decides by the difference that all is done, so it may not be stale.
+    """
 
     def __init__(self, service: str, progress: Callable[[], Sequence[StageState]]) -> None:
         self._service = service
@@ -23,7 +27,8 @@ class ProgressApi(rpc.ProgressServiceServicer):
         self, _request: pb.GetProgressRequest, _context: Call
     ) -> pb.GetProgressResponse:
         """Return the state of each stage."""
-        stages = [_render(state) for state in self._progress()]
+        states = await asyncio.to_thread(self._progress)
+        stages = [_render(state) for state in states]
         return pb.GetProgressResponse(service=self._service, stages=stages)
 
 
