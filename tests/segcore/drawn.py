@@ -102,7 +102,7 @@ class Draw:
             return Arithmetic(symbol, left, right)
         if kind is Kind.NUMBER and self.scope is None and self.pick(0, 1, 2) > 0:
             return self.aggregate(self.pick(Fold.COUNT, Fold.SUM))
-        return self.pick(self.field, self.field, self.literal)(kind)
+        return self.literal(kind) if self.pick(0, 1, 2) == 0 else self.field(kind)
 
     def aggregate(self, fold: Fold) -> Aggregate:
         scope = self.pick(*Scope)

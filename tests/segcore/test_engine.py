@@ -30,6 +30,7 @@ from segcore.rule import (
     Scope,
     TestText,
     TextTest,
+    Truth,
 )
 
 NOW = 1_000
@@ -189,6 +190,39 @@ def test_the_latest_as_of_wins_and_of_equal_ones_the_later_arrival() -> None:
     assert engine.set_attributes(1, {"tier": "none"}, 9) == []
     assert told(engine.set_attributes(1, {"tier": None}, 10)) == [("a", 1, False, NOW)]
     assert engine.set_attributes(1, {"tier": "gold"}, 9) == []
+
+
+def test_a_value_of_another_kind_is_another_value_though_it_lies_the_same_in_memory() -> None:
+    engine = engine_with(a=Truth(Attribute("x", Kind.FLAG)))
+    assert told(engine.set_attributes(1, {"x": True}, 10)) == [("a", 1, True, NOW)]
+    assert told(engine.set_attributes(1, {"x": 0.000001}, 10)) == [("a", 1, False, NOW)]
+
+
+@pytest.mark.parametrize(("winner", "loser"), [(1, 2), (2, 1)])
+def test_a_merge_keeps_the_latest_values_of_both(winner: int, loser: int) -> None:
+    gold = Compare(Comparison.EQ, Attribute("tier", Kind.TEXT), Literal("gold", Kind.TEXT))
+    vip = Truth(Attribute("vip", Kind.FLAG))
+    engine = engine_with(gold=gold, vip=vip)
+    engine.set_attributes(1, {"tier": "none", "vip": True}, 10)
+    engine.set_attributes(2, {"tier": "gold"}, 10)
+    engine.set_attributes(2, {"vip": False}, 9)
+    engine.merge(winner, loser)
+    assert [set(engine.members(name)) for name in ("gold", "vip")] == [{winner}, {winner}]
+    assert len(engine.history(winner).attribute_changes) == 2
+
+
+def test_a_merge_beside_a_build_counts_each_row_once() -> None:
+    for max_rows in range(1, 6):
+        engine = engine_with()
+        for place in range(6):
+            engine.add_event(place % 2 + 1, purchase(NOW, f"e{place}"))
+        count = Aggregate(bought.rows, Fold.COUNT)
+        engine.add_audience("a", 1, Compare(Comparison.EQ, count, number(7)))
+        engine.build(max_rows)
+        engine.merge(1, 2)
+        engine.build(1)
+        engine.add_event(1, purchase(NOW, "last"))
+        assert set(engine.activate("a", 1)) == {1}
 
 
 def test_a_rule_that_asks_for_nothing_holds_from_the_first_mention() -> None:

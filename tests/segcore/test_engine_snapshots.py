@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore import Engine, Event
+from segcore import Engine, Event, PropertyValue
 from segcore.rule import Aggregate, Fold, Not, Rows, Scope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ def filled() -> Engine:
     rule = Aggregate(Rows(Scope.EVENT, ("buy",), None, 100), Fold.EXISTS)
     engine.add_audience("a", 1, rule)
     engine.activate("a", 1)
-    properties = {"é": "ü", "b": 1.5, "a": True, "t": 17}
+    properties: dict[str, PropertyValue] = {"é": "ü", "b": 1.5, "a": True, "t": 17}
     engine.add_event(2, Event("e1", "buy", 950, 1000, "crm:2", properties))
     engine.set_attributes(1, {"y": None, "x": "gold"}, 500)
     engine.add_event(3, Event("e2", "buy", 990, 1000, "crm:3", {"sku": "s"}))

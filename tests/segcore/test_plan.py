@@ -15,6 +15,7 @@ from segcore.rule import (
     Attribute,
     Compare,
     Comparison,
+    Expression,
     Kind,
     Literal,
     Not,
@@ -42,7 +43,7 @@ def test_arithmetic_agrees_to_the_last_bit(left: int, operator: Operator, right:
 def test_texts_are_tested_and_ordered_by_code_points(text: str, other: str, test: TextTest) -> None:
     attribute = Attribute("x", Kind.TEXT)
     literal = Literal(other, Kind.TEXT)
-    rules = {
+    rules: dict[str, Expression] = {
         "test": TestText(test, attribute, other),
         **{c.name: Compare(c, attribute, literal) for c in Comparison},
     }
