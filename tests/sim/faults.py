@@ -34,8 +34,11 @@ class Crash(BaseException):
     """The process dies here: no handler of the code under test may answer this."""
 
 
+PAUSE_BEFORE_WRITE = 0.08
+"""Between the look and the write is where a zombie does harm: the place to pause."""
+
 LIKELY = (
-    (Fate.PAUSE_BEFORE, 0.015),
+    (Fate.PAUSE_BEFORE, 0.01),
     (Fate.PAUSE_AFTER, 0.01),
     (Fate.REFUSED, 0.01),
     (Fate.ANSWER_LOST, 0.02),
@@ -58,10 +61,12 @@ class Faults:
         self._rng = None
         self._plan = {}
 
-    def fate(self) -> Fate:
+    def fate(self, *, write: bool) -> Fate:
         self.calls += 1
         if self._rng is None:
             return self._plan.get(self.calls, Fate.WELL)
+        if write and self._rng.random() < PAUSE_BEFORE_WRITE:
+            return Fate.PAUSE_BEFORE
         draw = self._rng.random()
         for fate, share in LIKELY:
             draw -= share
@@ -69,9 +74,11 @@ class Faults:
                 return fate
         return Fate.WELL
 
-    def call(self, effect: Callable[[], T], error: Callable[[], Exception]) -> T:
+    def call(
+        self, effect: Callable[[], T], error: Callable[[], Exception], *, write: bool = False
+    ) -> T:
         """Run `effect` as its fate says."""
-        fate = self.fate()
+        fate = self.fate(write=write)
         self.before(fate, error)
         result = effect()
         self.after(fate, error)
@@ -106,7 +113,7 @@ class FaultyLog:
         return self._log.name
 
     def append(self, entries: Sequence[Entry], expected_last: int | None = None) -> int:
-        return self._call(lambda: self._log.append(entries, expected_last))
+        return self._call(lambda: self._log.append(entries, expected_last), write=True)
 
     def read(self, after_seq: int, limit: int = 100) -> list[Record]:
         return self._call(lambda: self._log.read(after_seq, limit))
@@ -129,8 +136,11 @@ class FaultyLog:
     def trim(self, before_seq: int) -> int:
         return self._call(lambda: self._log.trim(before_seq))
 
-    def _call(self, effect: Callable[[], T]) -> T:
-        return self._faults.call(effect, lambda: LogError(f"log {self.name}: no answer"))
+    def _call(self, effect: Callable[[], T], *, write: bool = False) -> T:
+        return self._faults.call(effect, self._no_answer, write=write)
+
+    def _no_answer(self) -> LogError:
+        return LogError(f"log {self.name}: no answer")
 
 
 class FaultyDatabase(Database):
@@ -146,7 +156,7 @@ class FaultyDatabase(Database):
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        fate = self._faults.fate()
+        fate = self._faults.fate(write=True)
         if fate is Fate.PAUSE_BEFORE:
             self._faults.pause()
         with self._database.write() as connection:

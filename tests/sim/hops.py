@@ -37,9 +37,9 @@ class Trouble:
         self._flaky_failures = flaky_failures
 
     def check(self, hop: str, identifier: str) -> None:
-        if identifier == f"!{hop}":
+        if identifier.startswith(f"!{hop}"):
             raise Poison(identifier)
-        if identifier == f"?{hop}" and self._attempts[hop] < FLAKY_ATTEMPTS:
+        if identifier.startswith(f"?{hop}") and self._attempts[hop] < FLAKY_ATTEMPTS:
             self._attempts[hop] += 1
             if self._attempts[hop] % (self._flaky_failures + 1):
                 raise Poison(identifier)

@@ -121,10 +121,10 @@ def _judge_rows(partition: int, disk: Disk) -> list[str]:
 def _judge_aside(hop: str, records: Sequence[Record], aside: set[int], people: Any) -> list[str]:
     wrong = []
     for record in records:
-        identifiers = people(record)
-        if record.seq in aside and not identifiers & {f"!{hop}", f"?{hop}"}:
+        troubles = {identifier.split()[0] for identifier in people(record)}
+        if record.seq in aside and not troubles & {f"!{hop}", f"?{hop}"}:
             wrong.append(f"{hop}: record {record.seq} was set aside without a reason")
-        if record.seq not in aside and f"!{hop}" in identifiers:
+        if record.seq not in aside and f"!{hop}" in troubles:
             wrong.append(f"{hop}: record {record.seq} cannot be applied, but was not set aside")
     return wrong
 

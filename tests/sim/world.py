@@ -37,10 +37,14 @@ ROUNDS_TO_REST = 150
 PAUSES_DEEP = 2
 OWNERS_OF_A_ROLE = 3
 
-IDENTIFIERS = (
-    *("anna", "ben", "cleo", "dora") * 8,
-    *("!identity", "?identity", "!segmentation", "?segmentation", "!profile", "?profile"),
+PEOPLE = ("anna", "ben", "cleo", "dora")
+TROUBLE = tuple(
+    f"{kind}{hop} {number}"
+    for hop in ("identity", "segmentation", "profile")
+    for kind, number in (("!", 1), ("?", 1), ("?", 5))
 )
+TROUBLED_WORLDS = 0.3
+"""In these every fourth event makes one and the same hop fail."""
 
 WIPE = (
     "DELETE FROM timeline",
@@ -112,6 +116,9 @@ class World:
         self._depth = 0
         self._partitions = self._rng.choice((1, 2))
         self._trouble = Trouble(self._rng.randint(2, 6))
+        troubled = self._rng.random() < TROUBLED_WORLDS
+        trouble = (self._rng.choice(TROUBLE),) * 8 if troubled else TROUBLE
+        self._identifiers = PEOPLE * (6 if troubled else 8) + trouble
         self._database = database
         self._wipe()
         self._stored: dict[str, Stored] = {}
@@ -166,7 +173,7 @@ class World:
         if self._sent and draw > 0.9:
             return self._rng.choice(self._sent)
         pack = [
-            [f"e{len(self._sent)}.{index}", self._rng.choice(IDENTIFIERS)]
+            [f"e{len(self._sent)}.{index}", self._rng.choice(self._identifiers)]
             for index in range(self._rng.randint(1, 3))
         ]
         if self._sent and draw > 0.75:
