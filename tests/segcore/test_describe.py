@@ -1,0 +1,60 @@
+"""What `describe` writes, the compiler of rule texts reads back as a rule that means the same."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from drawn import NAMES, TYPES, attribute_values, events, rules
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segcore.describe import describe
+from segcore.history import AttributeChange, Event, History, PropertyValue
+from segcore.micro import from_float
+from segcore.reference import evaluate
+from segcore.rule import NUMBER_LIMIT, Expression, Kind, Literal, Rows
+from services.kit.rules import Vocabulary, compile_rule
+
+NOW = 100_000
+vocabulary = Vocabulary(
+    attributes=NAMES,
+    event_types={name: {**NAMES, "category": Kind.TEXT} for name in TYPES},
+    audiences=frozenset({"a"}),
+)
+
+
+def _writable(node: Any) -> Any:
+    """Return a rule as it can be written: windows of whole seconds, numbers within the limit."""
+    if isinstance(node, tuple):
+        return tuple(_writable(part) for part in node)
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    values = {field.name: _writable(getattr(node, field.name)) for field in fields(node)}
+    if isinstance(node, Rows) and node.last_ms is not None:
+        values["last_ms"] = node.last_ms * 1000
+    if isinstance(node, Literal) and node.kind is Kind.NUMBER:
+        most = from_float(NUMBER_LIMIT)
+        values["value"] = min(values["value"], most)
+    return type(node)(**values)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rules(("a",)).map(_writable),
+    st.lists(events(), max_size=4),
+    st.lists(attribute_values, max_size=2),
+)
+def test_a_rule_that_was_described_is_read_back(
+    rule: Expression, drawn: list[Event], attributes: list[dict[str, PropertyValue | None]]
+) -> None:
+    back = compile_rule(describe(rule), vocabulary)
+    history = History(
+        tuple(
+            replace(event, occurred_ms=NOW - 1000 * event.occurred_ms, event_id=str(place))
+            for place, event in enumerate(drawn)
+        ),
+        tuple(AttributeChange(values, place) for place, values in enumerate(attributes)),
+    )
+    expected = evaluate(rule, history, NOW, lambda _: True)
+    assert evaluate(back, history, NOW, lambda _: True) == expected
