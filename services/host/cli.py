@@ -8,6 +8,7 @@ import click
 
 from services.host.commands.audience import audience
 from services.host.commands.explain import explain
+from services.host.commands.replay import replay
 from services.host.commands.serving import serve, up
 from services.host.commands.status import status
 
@@ -20,7 +21,7 @@ def coterie() -> None:
     """Real-time customer engagement: one profile, live audiences, exact and explainable."""
 
 
-for _command in (up, serve, status, audience, explain):
+for _command in (up, serve, status, audience, explain, replay):
     coterie.add_command(_command)
 
 

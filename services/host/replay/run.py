@@ -77,7 +77,7 @@ class Replay:
             self.progress.phase(Phase.START)
             DataDirectory(self.data_dir)
             ledger.write_ledger(self.data_dir, known)
-            suite = Suite(_config(self.data_dir, self.source.namespaces))
+            suite = Suite(replay_config(self.data_dir, self.source.namespaces))
             await suite.start()
         try:
             async with Client(suite.addresses()) as client:
@@ -191,7 +191,7 @@ class Session:
         return int(answer.revision)
 
 
-def _config(data_dir: Path, namespaces: frozenset[str]) -> Config:
+def replay_config(data_dir: Path, namespaces: frozenset[str]) -> Config:
     """Return a configuration with a virtual clock, free ports and the namespaces of the data."""
     usual = Config().namespaces
     return Config(

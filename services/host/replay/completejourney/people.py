@@ -25,9 +25,11 @@ DEMOGRAPHICS = (
 )
 
 
-def demographics(from_ms: int) -> Iterator[Input]:
+def demographics(from_ms: int, households: frozenset[int] | None) -> Iterator[Input]:
     """Yield the attributes of each household that has any, all as of one time."""
     for household, *values in read_rows("demographics", ("household_id", *DEMOGRAPHICS)):
+        if households is not None and household not in households:
+            continue
         known = {
             name: value_pb2.Value(text=value)
             for name, value in zip(DEMOGRAPHICS, values, strict=True)
@@ -63,12 +65,13 @@ def products(from_ms: int, wanted: Container[int] | None) -> Iterator[Input]:
         yield Input(from_ms, body.SerializeToString())
 
 
-def redemptions(until_ms: int) -> list[Input]:
+def redemptions(until_ms: int, households: frozenset[int] | None) -> list[Input]:
     """Return the coupons that were redeemed up to a time, each at the beginning of its day."""
     columns = ("redemption_date", "household_id", "coupon_upc", "campaign_id")
     rows = sorted(
         (calendar.timegm(date.timetuple()) * 1000, household, coupon, campaign)
         for date, household, coupon, campaign in read_rows("coupon_redemptions", columns)
+        if households is None or household in households
     )
     repeats: Counter[tuple[int, ...]] = Counter()
     found = []

@@ -10,6 +10,7 @@ from operator import attrgetter
 import numpy as np
 
 from coterie.type.v1 import schema_pb2
+from services.host.replay.cells import digest
 from services.host.replay.completejourney import people, tables
 from services.host.replay.completejourney.baskets import NAMESPACE, basket_inputs
 from services.host.replay.declare import read_schema
@@ -22,16 +23,22 @@ SCHEMA_FILE = "completejourney.schema.yaml"
 
 
 class CompleteJourney:
-    """Households, products, baskets, visits, coupons. `limit` takes the first so many baskets."""
+    """Households, products, baskets, visits, coupons.
+
+    `limit` takes the first so many baskets, `households` only those of some.
+    """
 
     name = "completejourney"
     noun = "baskets"
     namespaces = frozenset({NAMESPACE})
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, households: frozenset[int] | None = None) -> None:
         self.fingerprint = f"{self.name} {tables.version()}"
+        if households is not None:
+            self.fingerprint += f" {digest(sorted(map(str, households)))}"
         self.tally = Tally()
         self._limit = limit
+        self._households = households
         self._people: list[Input] = []
         self._baskets: tables.Baskets | None = None
         self._redemptions: list[Input] = []
@@ -42,16 +49,17 @@ class CompleteJourney:
 
     def prepare(self) -> int:
         """Read the tables; return how many inputs they give."""
-        baskets = self._baskets = tables.read_baskets()
+        baskets = self._baskets = tables.read_baskets(self._households)
         count = self._count(baskets)
         from_ms, until_ms = self.span_ms()
         lines = baskets.line_count(count)
         bought = None
-        if count < baskets.count:
+        if count < baskets.count or self._households is not None:
             # A quick try sends the products that it needs; the rest of the catalog changes nothing.
             bought = set(np.unique(baskets.products[:lines]).tolist())
-        self._people = [*people.demographics(from_ms), *people.products(from_ms, bought)]
-        self._redemptions = people.redemptions(until_ms)
+        chosen = self._households
+        self._people = [*people.demographics(from_ms, chosen), *people.products(from_ms, bought)]
+        self._redemptions = people.redemptions(until_ms, chosen)
         self.tally.rows = self.tally.lines = lines
         self.tally.happenings = count
         self._note(baskets)

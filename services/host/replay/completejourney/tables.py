@@ -86,11 +86,13 @@ def read_rows(name: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(batch.column(column).to_pylist() for column in columns), strict=True)
 
 
-def read_baskets() -> Baskets:
-    """Return the transactions as baskets, ordered by time, then by id."""
+def read_baskets(households: frozenset[int] | None = None) -> Baskets:
+    """Return the transactions of all households or of some as baskets, by time, then by id."""
     table = open_table("transactions")
     times_ms = _column(table, "transaction_timestamp")
     order = np.lexsort((_column(table, "basket_id"), times_ms))
+    if households is not None:
+        order = order[np.isin(_column(table, "household_id")[order], list(households))]
     # One column at a time: the whole table at once would be the largest thing in the process.
     columns = {name: _column(table, name)[order] for name in LINE_COLUMNS}
     return assemble(columns, times_ms[order])
