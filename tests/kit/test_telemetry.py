@@ -143,7 +143,7 @@ class _Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.names: list[str] = []
 
     def Export(  # noqa: N802
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: object
+        self, request: trace_service_pb2.ExportTraceServiceRequest, _context: object
     ) -> trace_service_pb2.ExportTraceServiceResponse:
         for resource in request.resource_spans:
             self.names += [span.name for scope in resource.scope_spans for span in scope.spans]
