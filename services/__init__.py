@@ -1,0 +1,1 @@
+"""The services, what they stand on, and the host that runs them."""

@@ -1,4 +1,4 @@
-"""What can go wrong, as types: raised by the core, turned into a gRPC status in `kit.rpc.status` alone.
+"""What can go wrong, as types; `kit.rpc.status` alone turns them into a gRPC status.
 
 DomainError
  ├─ InvalidArgument      the request is wrong: fix it

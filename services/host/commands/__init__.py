@@ -1,0 +1,1 @@
+"""The commands of `coterie`: each module has one command, or one group of them."""
