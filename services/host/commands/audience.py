@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -43,7 +44,7 @@ def create(
     audience_id: str, name: str | None, rule: str, config: Path | None, address: str | None
 ) -> None:
     """Save an audience and wait until its members are complete."""
-    text = click.get_text_stream("stdin").read().strip() if rule == "-" else rule
+    text = sys.stdin.read().strip() if rule == "-" else rule
     wanted = audience_pb2.Audience(display_name=name or audience_id, rule=text)
     request = pb.CreateAudienceRequest(audience_id=audience_id, audience=wanted)
     with channel("segmentation", config, address) as opened:
