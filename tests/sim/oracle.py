@@ -31,8 +31,6 @@ class Disk:
     visits: Sequence[Row]
     dead: Sequence[Row]
     versions: Sequence[int]
-    # Whether each inbound record has an entry in facts-0, concerned or not.
-    anchored: bool = True
 
 
 def judge(disk: Disk, accepted: Mapping[int, Pack]) -> list[str]:
@@ -68,8 +66,7 @@ def _judge_facts(disk: Disk) -> list[str]:
                 profile = profiles.index(identifier) + 1
                 fact = [event_id, identifier, profile, visits[identifier]]
                 found.setdefault(partition_of(identifier, count), []).append(fact)
-        always = {0} if disk.anchored else set()
-        for partition in always | set(found) if found else range(count):
+        for partition in {0, *found} if found else range(count):
             pack = encode({"at": record.seq, "facts": found.get(partition, [])})
             expected[partition].append((record.seq, pack, record.seq in aside))
     for partition in range(count):

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.kit.log_stage import LogStage
 from services.kit.sql import Database
+from tests.sim.disagreement import stories
 from tests.sim.faults import Fate
-from tests.sim.mutants import MUTANTS, SEEDS, Mutant
+from tests.sim.mutants import MUTANTS, SEEDS, Anchorless, Mutant
 from tests.sim.world import World, live, prepared
 
 WORLDS = 1000
@@ -53,3 +55,8 @@ def test_the_same_seed_gives_the_same_faults(database: Database) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_each_safeguard_is_missed_when_it_is_gone(database: Database, mutant: Mutant) -> None:
     assert live(range(SEEDS), database, mutant.parts) is not None
+
+
+def test_owners_that_disagree_leave_one_story_because_of_the_anchor() -> None:
+    assert len(stories(LogStage, anchored=True)) == 1
+    assert len(stories(Anchorless, anchored=False)) == 2

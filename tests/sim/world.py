@@ -74,7 +74,6 @@ class Parts:
     facts: type[FaultyLog] = FaultyLog
     transitions: type[FaultyLog] = FaultyLog
     tables_check_position: bool = True
-    anchored: bool = True
 
 
 @dataclass
@@ -289,7 +288,6 @@ class World:
             facts=[self._log(f"facts-{partition}").read(0, 10_000) for partition in each],
             transitions=[self._log(f"transitions-{p}").read(0, 10_000) for p in each],
             versions=self._versions,
-            anchored=self._parts.anchored,
             **rows,
         )
 
