@@ -14,6 +14,7 @@ cdef class Attributes:
     cdef Int64Column arrivals
     cdef Uint32Column next
     cdef Uint32Column first
+    cdef list encode(self, values)
     cdef Py_ssize_t _find(self, uint32_t ordinal, uint32_t name_id) noexcept nogil
     cdef bint put(
         self, uint32_t ordinal, uint32_t key, int64_t value, int64_t as_of_ms, int64_t arrival

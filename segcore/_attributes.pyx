@@ -4,7 +4,7 @@ A profile's cells are a chain, so an attribute costs room only where it was set.
 value with the latest `as_of`; of equal ones the later arrival wins. A clear is a value too.
 """
 
-from segcore._history cimport decode_value
+from segcore._history cimport check_cell, decode_value, encode_value
 from segcore._program cimport MISSING
 
 from segcore.history import AttributeChange
@@ -24,6 +24,21 @@ cdef class Attributes:
 
     def __len__(self):
         return self.keys.size
+
+    cdef list encode(self, values):
+        """Return the (key, value) of attribute values, by name, since a mapping has no order."""
+        cdef list cells = []
+        cdef int64_t value
+        cdef uint32_t kind
+        cdef uint32_t name_id
+        for name in sorted(values):
+            kind = 0
+            name_id = self.texts.intern(name)
+            value = MISSING
+            if values[name] is not None:
+                value = encode_value(self.texts, name, values[name], &kind)
+            cells.append((name_id << 2 | kind, value))
+        return cells
 
     cdef Py_ssize_t _find(self, uint32_t ordinal, uint32_t name_id) noexcept nogil:
         """Return the cell of an attribute, or -1."""
@@ -120,6 +135,7 @@ cdef class Attributes:
             if name != "attributes.first" and len(column) != self.keys.size:
                 raise ValueError(f"{name}: expected {self.keys.size} values, found {len(column)}")
         for index in range(self.keys.size):
+            check_cell("attributes", self.texts, self.keys, self.values, index)
             if self.next.get(index) > index:
                 raise ValueError(f"attributes: expected a chain back, found a step on at {index}")
         for index in range(self.first.size):

@@ -13,9 +13,9 @@ from pyroaring import BitMap
 from segcore._attributes cimport Attributes
 from segcore._audience cimport Audience
 from segcore._columns cimport ByteColumn
-from segcore._history cimport Events, checked_time, encode_value
+from segcore._history cimport Events, checked_time
 from segcore._leaf cimport Leaf
-from segcore._program cimport MISSING, Input, Program, Source, field_key
+from segcore._program cimport Input, Program, Source, field_key
 from segcore._texts cimport Texts
 from segcore._timers cimport Timer, Timers
 
@@ -35,7 +35,7 @@ cdef uint32_t MERGED = 2
 cdef class LiveEngine:
     """The state of one partition: histories, and who is in which audience.
 
-    One thread at a time. An ordinal is 1 to 2**32 - 1; a profile is known from the first call that
+    One thread at a time. An ordinal is 1 to 2**32 - 2; a profile is known from the first call that
     names it, and is no more once it was merged into another: naming it then is a ValueError. A call
     that raises ValueError has changed nothing. Lists of changes come in the order in which they
     happened, and for one instant and profile each audience after those that it refers to.
@@ -98,12 +98,17 @@ cdef class LiveEngine:
         cdef Leaf leaf
         cdef int64_t before
         cdef Py_ssize_t index
+        cdef Py_ssize_t text_count = len(self.texts)
         self._check_ordinal(ordinal)
         if event.occurred_ms > self.now_ms:
             raise ValueError(
                 f"occurred_ms: expected at most {self.now_ms}, found {event.occurred_ms}"
             )
-        index = self.events.append(ordinal, event)
+        try:
+            index = self.events.append(ordinal, event)
+        except BaseException:
+            self.texts.forget(text_count)
+            raise
         self._admit(ordinal)
         for leaf in self.leaves_of_type.get(self.events.types.get(index), ()):
             if leaf.live:
@@ -119,24 +124,20 @@ cdef class LiveEngine:
         Of equal ones the later arrival wins. Raises ValueError for values that cannot be kept.
         """
         cdef list changes = []
-        cdef list cells = []
+        cdef list cells
         cdef int64_t instant_ms = checked_time(as_of_ms, "as_of_ms")
-        cdef int64_t value
-        cdef uint32_t kind
-        cdef uint32_t name_id
+        cdef Py_ssize_t text_count = len(self.texts)
         self._check_ordinal(ordinal)
-        for name in sorted(values):
-            kind = 0
-            name_id = self.texts.intern(name)
-            value = MISSING
-            if values[name] is not None:
-                value = encode_value(self.texts, name, values[name], &kind)
-            cells.append((name_id, name_id << 2 | kind, value))
+        try:
+            cells = self.attributes.encode(values)
+        except BaseException:
+            self.texts.forget(text_count)
+            raise
         self._admit(ordinal)
         self.arrivals += 1
-        for name_id, key, value in cells:
+        for key, value in cells:
             if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals):
-                self._enqueue_all(self.attribute_watchers.get(name_id))
+                self._enqueue_all(self.attribute_watchers.get(key >> 2))
         self._settle(ordinal, self.now_ms, False, changes)
         return changes
 
@@ -242,8 +243,8 @@ cdef class LiveEngine:
         return 0
 
     cdef int _check_ordinal(self, uint32_t ordinal) except -1:
-        if ordinal == 0:
-            raise ValueError("expected an ordinal from 1, found 0")
+        if not 0 < ordinal < 0xFFFFFFFF:
+            raise ValueError(f"expected an ordinal from 1 to {0xFFFFFFFE}, found {ordinal}")
         if self.profiles.peek(ordinal) == MERGED:
             raise ValueError(f"expected a profile, found {ordinal}, which was merged into another")
         return 0

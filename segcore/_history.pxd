@@ -11,6 +11,10 @@ cdef int64_t checked_time(object instant_ms, str what) except? -1
 cdef int64_t encode_value(Texts texts, str name, object value, uint32_t* kind) except? -1
 cdef object decode_value(Texts texts, uint32_t key, int64_t value)
 
+cdef int check_cell(
+    str name, Texts texts, Uint32Column keys, Int64Column values, Py_ssize_t index
+) except -1
+
 
 cdef class Events:
     cdef Texts texts

@@ -333,12 +333,40 @@ cdef class Events:
             ("events.item_ends", self.item_ends, self.skus.size),
         ):
             check_ends(name, ends, total)
+        for name in ("types", "ids", "came_with"):
+            check_texts(name, self.columns()[f"events.{name}"], 1, len(self.texts))
+        for name, least in (("skus", 1), ("categories", 0), ("brands", 0)):
+            check_texts(name, self.columns()[f"items.{name}"], least, len(self.texts))
+        for index in range(self.property_keys.size):
+            check_cell("properties", self.texts, self.property_keys, self.property_values, index)
         for index in range(count):
             if self.previous.get(index) > index or self.ordinals.get(index) >= self.newest.size:
                 raise ValueError(f"events: expected a chain back, found a step on at {index}")
         for index in range(self.newest.size):
             if self.newest.get(index) > count:
                 raise ValueError(f"events.newest: expected at most {count} at {index}")
+
+
+cdef int check_texts(str name, Uint32Column column, uint32_t least, Py_ssize_t most) except -1:
+    cdef Py_ssize_t index
+    for index in range(column.size):
+        if not least <= column.get(index) <= most:
+            raise ValueError(f"{name}: expected ids of {most} texts, found {column.get(index)}")
+    return 0
+
+
+cdef int check_cell(
+    str name, Texts texts, Uint32Column keys, Int64Column values, Py_ssize_t index
+) except -1:
+    """Check one named value; raises ValueError where its texts are not there."""
+    cdef uint32_t key = keys.get(index)
+    cdef int64_t value = values.get(index)
+    cdef Py_ssize_t most = len(texts)
+    if not 0 < key >> 2 <= most:
+        raise ValueError(f"{name}: expected names among {most} texts, found {key >> 2}")
+    if key & 3 == TEXT and value != MISSING and not 0 < value <= most:
+        raise ValueError(f"{name}: expected values among {most} texts, found {value}")
+    return 0
 
 
 cdef int check_ends(str name, Int64Column ends, Py_ssize_t total) except -1:

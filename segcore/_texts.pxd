@@ -11,6 +11,7 @@ cdef class Texts:
     cdef uint32_t* slots
     cdef uint64_t mask
     cdef int _rehash(self, uint64_t slot_count) except -1
+    cdef int forget(self, Py_ssize_t count) except -1
     cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil
     cdef uint32_t intern(self, str text) except 0
     cdef int64_t id_of(self, str text) except -1

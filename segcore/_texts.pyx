@@ -60,6 +60,14 @@ cdef class Texts:
             slots[place] = <uint32_t> text_id
         return 0
 
+    cdef int forget(self, Py_ssize_t count) except -1:
+        """Keep the first `count` texts only; O(n), for calls that failed."""
+        if count < self.ends.size - 1:
+            self.ends.resize(count + 1)
+            self.arena.resize(self.ends.get(count))
+            self._rehash(self.mask + 1)
+        return 0
+
     cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil:
         """Return the id of a text, or 0 where it was never interned."""
         cdef uint64_t place = hash_bytes(data, length) & self.mask

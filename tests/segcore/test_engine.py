@@ -366,8 +366,10 @@ def test_an_audience_is_activated_once_after_those_it_refers_to() -> None:
 )
 def test_an_event_that_cannot_be_kept_is_refused_and_leaves_nothing(event: Event) -> None:
     engine = engine_with(a=bought, none=Not(bought))
+    before = engine.state_hash()
     with pytest.raises(ValueError, match=r"expected|surrogates"):
         engine.add_event(1, event)
+    assert engine.state_hash() == before
     assert (engine.event_count, engine.row_count, engine.profile_count) == (0, 0, 0)
     engine.add_event(1, purchase(NOW, "good", {"total": 1.0}))
     assert engine.history(1).events[0].properties == {"total": 1.0}
@@ -376,8 +378,10 @@ def test_an_event_that_cannot_be_kept_is_refused_and_leaves_nothing(event: Event
 def test_attributes_that_cannot_be_kept_are_refused_all_together() -> None:
     gold = Compare(Comparison.NE, Attribute("a", Kind.NUMBER), Literal(None, None))
     engine = engine_with(a=gold)
+    before = engine.state_hash()
     with pytest.raises(ValueError, match="b: expected"):
         engine.set_attributes(1, {"a": 1.0, "b": 1e12}, NOW)
+    assert engine.state_hash() == before
     assert engine.profile_count == 0
     assert engine.history(1).attribute_changes == ()
 
