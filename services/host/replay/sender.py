@@ -25,6 +25,8 @@ METHOD = "/coterie.profile.v1.ProfileService/Ingest"
 IN_FLIGHT = 8
 """Batches on their way: enough to keep the disk busy, few enough to send again."""
 RETRYABLE = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
+LOST_RACE = "Internal error from Core"
+"""What gRPC says, in place of the server's status, where a write met the end of the call."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 PATIENCE_S = 120.0
@@ -104,7 +106,7 @@ class Sender:
         return self._clock.monotonic_ms() + round(PATIENCE_S * 1000)
 
     def _give_up(self, error: grpc.aio.AioRpcError, patient_until_ms: int) -> None:
-        passing = error.code() in RETRYABLE
+        passing = error.code() in RETRYABLE or error.details() == LOST_RACE
         if passing and self._clock.monotonic_ms() < patient_until_ms:
             return
         waited = f" for {PATIENCE_S:g} s" if passing else ""
