@@ -229,6 +229,10 @@ class World:
         self._owners.append(self._owner(role))
 
     def _rest(self) -> None:
+        """Let one owner of each role, whichever it is, finish the work with what it remembers."""
+        self._rng.shuffle(self._owners)
+        self._owners.sort(key=lambda owner: owner.retired)
+        self._owners = list({owner.role: owner for owner in reversed(self._owners)}.values())
         for _ in range(ROUNDS_TO_REST):
             steps = [self._step(owner) for owner in list(self._owners)]
             if all(steps):

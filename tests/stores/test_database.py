@@ -31,7 +31,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 def count(database: Database) -> int:
     with database.read() as connection:
-        return connection.execute(select(func.sum(counters.c.n))).scalar_one()
+        return int(connection.execute(select(func.sum(counters.c.n))).scalar_one())
 
 
 def test_a_write_is_seen_after_its_block_and_not_after_an_error(database: Database) -> None:
