@@ -129,6 +129,8 @@ def _apply_fact(
 
 
 def _event(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    if not fact.profile_id:
+        return []  # an event of nobody: kept in the log for totals, in no one's history
     event = wire.event_of(fact, partition.catalog)
     return partition.add_event(ordinal_of(fact.profile_id), event)
 

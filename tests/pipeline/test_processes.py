@@ -47,6 +47,13 @@ def start(directory: Path, config: Path, *arguments: str) -> subprocess.Popen[st
     raise AssertionError(f"{arguments} ended with {process.wait()}")
 
 
+def start_all(directory: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start `coterie up` on new ports: a client backs off from an address that was just dead."""
+    ports = free_ports()
+    process = start(directory, write_config(directory, ports), "up")
+    return process, {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+
+
 def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> int:
     process.send_signal(how)
     code = process.wait(30)
@@ -92,35 +99,32 @@ def test_three_processes_on_one_directory_give_the_same_audiences_as_one(tmp_pat
     assert any(many[name] for name in RULES)
 
 
-@pytest.mark.parametrize("packs", [40, 70])
+@pytest.mark.parametrize("packs", [20, 35])
 def test_a_kill_in_the_middle_and_everything_sent_again_change_nothing(
     tmp_path: Path, packs: int
 ) -> None:
-    ports = free_ports()
-    config = write_config(tmp_path, ports)
-    addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-
-    async def until_the_kill(process: subprocess.Popen[str]) -> None:
+    async def until_the_kill(process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
         async with connected(addresses) as app:
             await set_up(app)
             sending = asyncio.create_task(live_a_week(app, seed=33))
             while max(each.inbound_position for each in await app.client.progress()) < packs:
+                assert not sending.done(), "the week was over before the kill"
                 await asyncio.sleep(0)
             process.kill()
             with pytest.raises(grpc.aio.AioRpcError):
                 await sending
 
-    async def all_again() -> dict[str, object]:
+    async def all_again(addresses: dict[str, str]) -> dict[str, object]:
         async with connected(addresses) as app:
             await live_a_week(app, seed=33)
             return await picture(app)
 
-    process = start(tmp_path, config, "up")
-    asyncio.run(until_the_kill(process))
+    process, addresses = start_all(tmp_path)
+    asyncio.run(until_the_kill(process, addresses))
     stop(process, signal.SIGKILL)
-    process = start(tmp_path, config, "up")
+    process, addresses = start_all(tmp_path)
     try:
-        seen = asyncio.run(all_again())
+        seen = asyncio.run(all_again(addresses))
     finally:
         assert stop(process) == 0
     assert seen == in_one_process(tmp_path / "one", seed=33)
