@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
-from services.kit.log.sql import SqlLog, create_logs
+from services.kit.log.sql import SqlLog, _metadata, create_logs
 from services.kit.sql import Database
 from tests.sim.memory_log import MemoryLog, Stored
 
@@ -26,6 +26,14 @@ class SqlEngine:
         self.url = url
         self.database = Database(url)
         create_logs(self.database)
+
+    @classmethod
+    def on_server(cls, url: str) -> SqlEngine:
+        made = cls(url)
+        with made.database.write() as connection:
+            for table in ("log_records", "log_holds", "logs"):
+                connection.execute(delete(_metadata.tables[table]))
+        return made
 
     @classmethod
     def in_file(cls, directory: Path) -> SqlEngine:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, update
+from sqlalchemy import Column, Integer, MetaData, Table, delete, func, insert, select, update
 
 from services.kit.sql import Database
 
@@ -18,12 +19,16 @@ counters = Table(
 )
 
 
-@pytest.fixture(params=["file", "memory"])
+SERVER = os.environ.get("DATABASE_URL", "")
+
+
+@pytest.fixture(params=["file", "memory", *(["server"] if SERVER else [])])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    in_file = request.param == "file"
-    made = Database(f"sqlite:///{tmp_path / 'rows.db'}" if in_file else "sqlite://")
+    file = f"sqlite:///{tmp_path / 'rows.db'}"
+    made = Database({"file": file, "memory": "sqlite://", "server": SERVER}[request.param])
     made.create(metadata)
     with made.write() as connection:
+        connection.execute(delete(counters))
         connection.execute(insert(counters).values(id=1, n=0))
     yield made
     made.close()
