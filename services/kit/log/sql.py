@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -71,6 +72,25 @@ _holds = Table(
     Column("seq", BigInteger, nullable=False),
 )
 
+# Built once: building a statement costs more than running it.
+_ENDS = select(_logs.c.first_seq, _logs.c.last_seq).where(_logs.c.id == bindparam("of_log"))
+_ENDS_LOCKED = _ENDS.with_for_update()
+_MOVE = (
+    update(_logs)
+    .where(_logs.c.id == bindparam("of_log"))
+    .values(last_seq=_logs.c.last_seq + bindparam("by"))
+    .returning(_logs.c.last_seq)
+)
+_MOVE_FENCED = _MOVE.where(_logs.c.last_seq == bindparam("expected_last"))
+_INSERT = insert(_records)
+_READ = (
+    select(*_SERVED)
+    .where(_records.c.log == bindparam("of_log"), _records.c.seq > bindparam("after"))
+    .order_by(_records.c.seq)
+    .limit(bindparam("at_most"))
+    .execution_options(stream_results=True)
+)
+
 
 def create_logs(database: Database) -> None:
     """Create the tables of the logs where they are missing."""
@@ -104,7 +124,7 @@ class SqlLog:
             last = self._move_end(connection, len(entries), expected_last)
             first = last - len(entries) + 1
             rows = [self._row(first + index, entry) for index, entry in enumerate(entries)]
-            connection.execute(insert(_records), rows)
+            connection.execute(_INSERT, rows)
         self._end.tell(last)
         return last
 
@@ -179,15 +199,12 @@ class SqlLog:
 
     def _move_end(self, connection: Connection, by: int, expected_last: int | None) -> int:
         """Move the log's end, which also locks the log until the commit; return the new end."""
-        at = _logs.c.id == self._id
+        move: dict[str, int] = {"of_log": self._id, "by": by}
+        statement = _MOVE
         if expected_last is not None:
-            at &= _logs.c.last_seq == expected_last
-        moved = connection.execute(
-            update(_logs)
-            .where(at)
-            .values(last_seq=_logs.c.last_seq + by)
-            .returning(_logs.c.last_seq)
-        ).scalar_one_or_none()
+            move["expected_last"] = expected_last
+            statement = _MOVE_FENCED
+        moved = connection.execute(statement, move).scalar_one_or_none()
         if moved is None:
             _, last = self._ends(connection)
             raise Fenced(
@@ -207,8 +224,8 @@ class SqlLog:
         }
 
     def _ends(self, connection: Connection, *, for_update: bool = False) -> tuple[int, int]:
-        query = select(_logs.c.first_seq, _logs.c.last_seq).where(_logs.c.id == self._id)
-        row = connection.execute(query.with_for_update() if for_update else query).one_or_none()
+        query = _ENDS_LOCKED if for_update else _ENDS
+        row = connection.execute(query, {"of_log": self._id}).one_or_none()
         if row is None:
             raise Corrupt(f"log {self._name}: its row of ends is gone")
         return row.first_seq, row.last_seq
@@ -217,14 +234,8 @@ class SqlLog:
         """Return `expected` records, or fewer once READ_LIMIT_BYTES are passed."""
         records: list[Record] = []
         size = 0
-        query = (
-            select(*_SERVED)
-            .where(_records.c.log == self._id, _records.c.seq > after_seq)
-            .order_by(_records.c.seq)
-            .limit(expected)
-            .execution_options(stream_results=True)
-        )
-        with connection.execute(query) as rows:
+        asked = {"of_log": self._id, "after": after_seq, "at_most": expected}
+        with connection.execute(_READ, asked) as rows:
             for seq, source, dead_letter, crc, payload in rows:
                 record = Record(seq, bytes(payload), source, dead_letter)
                 self._check(record, after_seq + len(records) + 1, crc)
