@@ -51,7 +51,7 @@ def test_a_small_file_is_played_from_the_command_line(files: Path) -> None:
     assert first.exit_code == 0, first.output
     assert "Played 1 events of rows.csv, 2026-01-01 to 2026-01-01" in first.output
     again = CliRunner().invoke(coterie, arguments, catch_exceptions=False)
-    assert "1 of the inputs are repeats, 0 are new" in again.output
+    assert "1 of the inputs lie before that and are repeats, 0 are not" in again.output
     assert "Nothing has changed" in again.output
 
 

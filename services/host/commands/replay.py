@@ -11,6 +11,7 @@ import uvloop
 from rich.console import Console
 
 from services.host.client import Behind
+from services.host.commands.explain import print_explanation
 from services.host.commands.serving import START_ERRORS
 from services.host.replay.audience_file import AudienceSpec, load_audiences, read_audiences
 from services.host.replay.completejourney.source import CompleteJourney
@@ -22,7 +23,7 @@ from services.host.replay.mapping import RowMapping
 from services.host.replay.mapping_file import load_mapping, read_mapping
 from services.host.replay.outcome import Outcome
 from services.host.replay.progress import ProgressBar, ProgressLines
-from services.host.replay.report import render
+from services.host.replay.report import details, summary
 from services.host.replay.run import Replay
 from services.host.replay.sender import SendError
 from services.host.replay.shipped import has_shipped, shipped_text
@@ -90,7 +91,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument an option
         raise click.ClickException(f"{error.details()} ({error.code().name})") from None
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from here") from None
-    click.echo(render(outcome))
+    _print(outcome)
 
 
 def _source(name: str, mapping: str | None, limit: int | None) -> Source:
@@ -115,6 +116,14 @@ def _audiences(file: Path | None, shipped: str | None) -> list[AudienceSpec]:
         return load_audiences(file)
     name = f"{shipped}.audiences.yaml"
     return read_audiences(name, shipped_text(name)) if has_shipped(name) else []
+
+
+def _print(outcome: Outcome) -> None:
+    click.echo(summary(outcome))
+    if outcome.example is not None:
+        click.echo("\nOne of them, explained:\n")
+        print_explanation(outcome.example.explanation, outcome.example.who, Console())
+    click.echo(f"\n{details(outcome)}")
 
 
 def _play(source: Source, specs: list[AudienceSpec], data_dir: Path, *, limited: bool) -> Outcome:

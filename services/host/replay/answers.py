@@ -13,7 +13,8 @@ from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.type.v1 import identity_pb2
 from services.host.client import Client
-from services.host.replay.outcome import AudienceOutcome, LastByTime
+from services.host.replay.outcome import AudienceOutcome, Example, LastByTime
+from services.kit.names import audience_name, parse_audience_name
 
 TIMEOUT_S = 60.0
 SILENCE_S = 0.3
@@ -23,7 +24,9 @@ SILENCE_S = 0.3
 async def outcomes(client: Client, revision: str) -> list[AudienceOutcome]:
     """Return the audiences as they are at the revision, with all entries and exits until then."""
     found = {
-        one.name: AudienceOutcome(one.name.partition("/")[2], one.display_name, one.member_count)
+        one.name: AudienceOutcome(
+            parse_audience_name(one.name, "name"), one.display_name, one.member_count
+        )
         for one in await _list(client, revision)
     }
     if found:
@@ -33,6 +36,20 @@ async def outcomes(client: Client, revision: str) -> list[AudienceOutcome]:
             who = await _who(client, one.last_by_time.profile_id)
             one.last_by_time = replace(one.last_by_time, who=who)
     return list(found.values())
+
+
+async def example(client: Client, found: Sequence[AudienceOutcome]) -> Example | None:
+    """Return one change by time alone with its reasons, an entry where there is one."""
+    told = [(one, last) for one in found if (last := one.last_by_time) is not None]
+    told.sort(key=lambda pair: not pair[1].entered)
+    if not told:
+        return None
+    one, last = told[0]
+    request = pb.ExplainRequest(
+        audience=audience_name(one.audience_id), who=identity_pb2.Who(profile_id=last.profile_id)
+    )
+    answer = await client.segmentation.Explain(request, timeout=TIMEOUT_S)
+    return Example(last.who, one.audience_id, answer)
 
 
 async def _list(client: Client, revision: str) -> Sequence[audience_pb2.Audience]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from coterie.segmentation.v1.segmentation_service_pb2 import ExplainResponse
 from services.host.replay.sender import Sent
 from services.host.replay.source import Tally
 
@@ -45,6 +46,15 @@ class LastByTime:
     who: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One membership with its reasons, as the API explains it."""
+
+    who: str
+    audience_id: str
+    explanation: ExplainResponse
+
+
 @dataclass(slots=True)
 class Outcome:
     """A whole run. `stood_ms` is the log's time before it, 0 for a new directory."""
@@ -62,7 +72,7 @@ class Outcome:
     new_transitions: int = 0
     dead_letters: int = 0
     limited: bool = False
-    someone: str = field(default="")
+    example: Example | None = None
 
     @property
     def played_ms(self) -> int:

@@ -8,19 +8,22 @@ from datetime import UTC, datetime
 from services.host.replay.outcome import AudienceOutcome, Outcome, Phase
 from services.host.report import table
 
+SHOWN = 3
+"""Sentences about single people: enough to see what is meant."""
 HEAD = ("audience", "in it now", "entered", "left", "by time alone", "")
 
 
-def render(outcome: Outcome) -> str:
-    """Return the report as plain text."""
-    parts = (
-        _played(outcome),
-        _audiences(outcome),
-        _sentences(outcome),
-        _odd(outcome),
-        _time(outcome),
-        _next(outcome),
-    )
+def summary(outcome: Outcome) -> str:
+    """Return what happened, as plain text."""
+    return _text(_played(outcome), _audiences(outcome), _sentences(outcome))
+
+
+def details(outcome: Outcome) -> str:
+    """Return what was odd, where the time went, and what to try next, as plain text."""
+    return _text(_odd(outcome), _time(outcome), _next(outcome))
+
+
+def _text(*parts: Iterator[str]) -> str:
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
 
@@ -42,7 +45,7 @@ def _played(outcome: Outcome) -> Iterator[str]:
     fresh = outcome.sent.inputs - outcome.repeats
     yield (
         f"The directory had data up to {_instant(outcome.stood_ms)} already:"
-        f" {outcome.repeats:,} of the inputs are repeats, {fresh:,} are new."
+        f" {outcome.repeats:,} of the inputs lie before that and are repeats, {fresh:,} are not."
     )
     if outcome.repeats == outcome.sent.inputs:
         yield (
@@ -63,14 +66,19 @@ def _row(one: AudienceOutcome) -> list[str]:
 
 
 def _sentences(outcome: Outcome) -> Iterator[str]:
-    for one in outcome.audiences:
+    moved = sum(one.entered + one.left for one in outcome.audiences)
+    alone = sum(one.by_time_alone for one in outcome.audiences)
+    if not alone:
+        return
+    yield (
+        f"{alone:,} of the {moved:,} entries and exits happened while nobody did anything:"
+        " time alone moved people, each at its own second. The latest:"
+    )
+    for one in [one for one in outcome.audiences if one.last_by_time is not None][:SHOWN]:
         last = one.last_by_time
         if last is not None:
             did = "entered" if last.entered else "left"
-            yield (
-                f"{last.who} {did} {one.audience_id} at {_instant(last.time_ms)},"
-                " by the passing of time alone."
-            )
+            yield f"  {last.who} {did} {one.audience_id} at {_instant(last.time_ms)} UTC"
 
 
 def _odd(outcome: Outcome) -> Iterator[str]:
@@ -105,16 +113,17 @@ def _time(outcome: Outcome) -> Iterator[str]:
 
 
 def _next(outcome: Outcome) -> Iterator[str]:
+    if outcome.limited:
+        yield "With --limit this was the beginning; the same command without it goes on from here."
     if not outcome.audiences:
         return
-    told = [one for one in outcome.audiences if one.last_by_time is not None]
-    one = told[0] if told else outcome.audiences[0]
-    who = one.last_by_time.who if one.last_by_time is not None else "NAMESPACE:VALUE"
+    example = outcome.example
+    what = f"{example.audience_id} {example.who}" if example else "AUDIENCE NAMESPACE:VALUE"
     yield "Look around. In one terminal, with the time that the data has:"
     yield f"  coterie up --data {outcome.data_dir} --virtual-clock"
     yield "and in another:"
     yield "  coterie audience list"
-    yield f"  coterie explain {one.audience_id} {who}"
+    yield f"  coterie explain {what}"
 
 
 def _day(time_ms: int) -> str:

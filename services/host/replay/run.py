@@ -20,7 +20,7 @@ from services.host.replay import answers, ledger
 from services.host.replay.audience_file import AudienceSpec
 from services.host.replay.batches import Batch, batched
 from services.host.replay.definitions import declare
-from services.host.replay.outcome import Outcome, Phase
+from services.host.replay.outcome import AudienceOutcome, Outcome, Phase
 from services.host.replay.sender import Sender
 from services.host.replay.source import Source
 from services.host.replay.stopwatch import Stopwatch
@@ -126,6 +126,8 @@ class Session:
             replay.progress.phase(Phase.ASK)
             revision = str(max(stage.inbound_position for stage in stages))
             found = await answers.outcomes(self._client, revision)
+            found.sort(key=self._place)
+            shown = await answers.example(self._client, found)
         transitions = sum(one.entered + one.left for one in found)
         ledger.write_ledger(
             replay.data_dir,
@@ -150,7 +152,13 @@ class Session:
             new_transitions=transitions - self._known.transitions,
             dead_letters=sum(stage.dead_letters for stage in stages),
             limited=replay.limited,
+            example=shown,
         )
+
+    def _place(self, one: AudienceOutcome) -> int:
+        """Return where the audience stands in the file, behind all of them where it does not."""
+        ids = [spec.audience_id for spec in self._replay.audiences]
+        return ids.index(one.audience_id) if one.audience_id in ids else len(ids)
 
     def _counted(self, inputs: Iterator[Input], stood_ms: int) -> Iterator[Input]:
         """Pass inputs on, and count those of a former run: it took a beginning of them."""
