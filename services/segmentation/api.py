@@ -45,7 +45,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         self._latest = latest
 
     async def CreateAudience(
-        self, request: pb.CreateAudienceRequest, context: Call
+        self, request: pb.CreateAudienceRequest, _context: Call
     ) -> pb.CreateAudienceResponse:
         """Save an audience."""
         new = wire.parse_new(request)
@@ -56,7 +56,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         )
 
     async def GetAudience(
-        self, request: pb.GetAudienceRequest, context: Call
+        self, request: pb.GetAudienceRequest, _context: Call
     ) -> pb.GetAudienceResponse:
         """Return one audience."""
         audience_id = parse_audience_name(request.name, "name")
@@ -65,7 +65,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         return pb.GetAudienceResponse(audience=wire.render_audience(audience))
 
     async def ListAudiences(
-        self, request: pb.ListAudiencesRequest, context: Call
+        self, request: pb.ListAudiencesRequest, _context: Call
     ) -> pb.ListAudiencesResponse:
         """List audiences by name."""
         size = paging.page_size(request.page_size)
@@ -80,7 +80,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         return response
 
     async def GetMembership(
-        self, request: pb.GetMembershipRequest, context: Call
+        self, request: pb.GetMembershipRequest, _context: Call
     ) -> pb.GetMembershipResponse:
         """Tell whether one person is in one audience."""
         audience_id = parse_audience_name(request.audience, "audience")
@@ -90,7 +90,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         return pb.GetMembershipResponse(membership=wire.render_membership(membership))
 
     async def ListMembers(
-        self, request: pb.ListMembersRequest, context: Call
+        self, request: pb.ListMembersRequest, _context: Call
     ) -> AsyncIterator[pb.ListMembersResponse]:
         """Stream the members of one audience."""
         audience_id = parse_audience_name(request.audience, "audience")
@@ -106,7 +106,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
             yield pb.ListMembersResponse(profile_ids=part, revision=revision)
 
     async def WatchTransitions(
-        self, request: pb.WatchTransitionsRequest, context: Call
+        self, request: pb.WatchTransitionsRequest, _context: Call
     ) -> AsyncIterator[pb.WatchTransitionsResponse]:
         """Stream entries and exits as they happen."""
         wanted = frozenset(parse_audience_name(name, "audiences") for name in request.audiences)
@@ -115,7 +115,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
             transitions = [wire.render_transition(one, person) for one, person in told.transitions]
             yield pb.WatchTransitionsResponse(transitions=transitions, resume_token=told.token)
 
-    async def Explain(self, request: pb.ExplainRequest, context: Call) -> pb.ExplainResponse:
+    async def Explain(self, request: pb.ExplainRequest, _context: Call) -> pb.ExplainResponse:
         """Explain one membership."""
         audience_id = parse_audience_name(request.audience, "audience")
         person = await self._person(request.who, request.consistency)

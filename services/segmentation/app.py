@@ -1,4 +1,7 @@
-"""What callers can do with audiences: save, read, explain. Every change goes through the inbound log."""
+"""What callers can do with audiences: save, read, explain.
+
+Every change goes through the inbound log.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from services.kit.errors import AlreadyExists, FailedPrecondition, InvalidArgume
 from services.kit.freshness import Freshness
 from services.kit.ids import new_id, ordinal_of, partition_of, profile_id
 from services.kit.rules import compile_rule
-from services.segmentation import domain, wire
+from services.segmentation import wire
 from services.segmentation.domain import Audience, Definition, Membership, NewAudience, State
 from services.segmentation.partition import Partition
 
@@ -90,7 +93,7 @@ class Audiences:
         return await asyncio.to_thread(self._membership, audience_id, person)
 
     async def members(self, audience_id: str) -> tuple[list[list[int]], str]:
-        """Return the members' ordinals by partition, ascending, and the facts positions they hold for."""
+        """Return ascending ordinals by partition, and the facts positions that they hold for."""
         self._active(audience_id)
         return await asyncio.to_thread(self._members, audience_id)
 

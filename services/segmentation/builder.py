@@ -74,7 +74,7 @@ class Builder:
                 log.info("audience_built", audience=definition.audience_id)
 
     def _proposed_everywhere(self, definition: Definition) -> bool:
-        """Partitions read their logs at their own speed: the last to see the proposal wakes us again."""
+        """Partitions read at their own speed: the last to see the proposal wakes us again."""
         return all(definition.audience_id in each.definitions for each in self._partitions())
 
     def _slice(self) -> bool:

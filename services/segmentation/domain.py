@@ -125,11 +125,11 @@ def exited(former: Change | None, at_ms: int, cause: Cause, cause_id: str, versi
 
 
 def inherited(winner: Change | None, loser: Change) -> Change:
-    """Return the record of a person whose other half was a member: the membership goes on since then."""
+    """Return the record of a person of whom the other half was a member: that goes on."""
     exit_ms = max(winner.exit_ms if winner else 0, loser.exit_ms)
     return replace(loser, exit_ms=exit_ms)
 
 
 def united(winner: Change, loser: Change) -> Change:
-    """Return the record of a person both of whose halves were members: entered at the earlier time."""
+    """Return the record of a person of whom both halves were members: in since the earlier."""
     return replace(winner, enter_ms=min(winner.enter_ms, loser.enter_ms))

@@ -1,4 +1,4 @@
-"""An explanation as the API shows it: each clause in the words of the rule's author, with its value."""
+"""An explanation as the API shows it: each clause in its author's words, with its value."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.type.v1 import identity_pb2
 from segcore.describe import describe
 from segcore.explain import Clause, Witness
+from segcore.reference import Value
 from segcore.rule import MICRO, Kind
 from services.kit.rules import clause_text
 from services.segmentation import wire
@@ -50,7 +51,7 @@ def _witness(witness: Witness) -> audience_pb2.Witness:
     )
 
 
-def show_value(value: int | str | bool | None, kind: Kind | None) -> str:
+def show_value(value: Value, kind: Kind | None) -> str:
     """Return a clause's value as people read it.
 
     >>> show_value(2_500_000, Kind.NUMBER), show_value(True, Kind.FLAG), show_value(None, Kind.TEXT)

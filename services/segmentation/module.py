@@ -10,8 +10,8 @@ import grpc.aio
 from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
 from services.kit.freshness import Freshness
 from services.kit.log.batching import GroupCommit
-from services.kit.module import Context
 from services.kit.log_stage import LogStage
+from services.kit.module import Context
 from services.kit.stage import StageState
 from services.segmentation.api import SegmentationApi
 from services.segmentation.app import Audiences
@@ -113,7 +113,7 @@ class SegmentationModule:
         return [each.partition for each in self._memberships]
 
     def _now_ms(self) -> int:
-        """Return the stamp of what this service appends: the log's own time where the clock is virtual."""
+        """Return the stamp of what is appended here: log time, where the clock is virtual."""
         log_time_ms = max(each.log_time_ms for each in self._partitions())
         if self._context.config.clock == "virtual":
             return log_time_ms

@@ -1,6 +1,6 @@
-"""The state of one partition: segcore's engine with definitions, catalog and membership records around it.
+"""The state of one partition: segcore's engine, with definitions, catalog and membership records.
 
-A deterministic function of the facts log. Each method is one fact; what it returns has become true with it.
+A deterministic function of the facts log. A method is one fact; what it returns became true by it.
 Not safe for threads by itself: the stage writes and calls read under `lock`.
 """
 
@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segcore import Engine, Event
 from segcore import Change as Flip
+from segcore import Engine, Event
 from segcore.rule_json import from_json
 from services.segmentation import domain
 from services.segmentation.domain import CatalogFacts, Cause, Definition, State
@@ -19,7 +19,7 @@ from services.segmentation.domain import CatalogFacts, Cause, Definition, State
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One entry or exit of one person, or the entries of a definition that went live (`entrants`)."""
+    """One entry or exit of one person, or all entries of a definition (`entrants`)."""
 
     audience_id: str
     version: int
@@ -52,7 +52,7 @@ class Partition:
         self.build_progress = 1.0
 
     def pass_time(self, log_time_ms: int, *, inclusive: bool) -> list[Transition]:
-        """Let time come to `log_time_ms`; what falls due on the way is done in order, each at its own instant."""
+        """Let time come to `log_time_ms`; what falls due is done in order, at its own instant."""
         self.log_time_ms = max(self.log_time_ms, log_time_ms)
         flips = self.engine.advance(self.log_time_ms, inclusive)
         return self._record(flips, Cause.CLOCK, "") if flips else []
@@ -79,7 +79,7 @@ class Partition:
         return self._record(flips, Cause.ATTRIBUTE, cause_id)
 
     def merge(self, winner: int, loser: int, merge_id: str) -> list[Transition]:
-        """Unite two profiles: the winner is what it would have been, had all events been its own."""
+        """Unite two profiles: the winner becomes what it would be, had all events been its own."""
         lost = {
             each: self._why(each, loser) for each in self._active() if self._is_member(each, loser)
         }
@@ -98,15 +98,20 @@ class Partition:
         return self._record(merged.changes, Cause.MERGE, merge_id)
 
     def propose(self, definition: Definition) -> None:
-        """Begin to build an audience over the history as it is at this position; the first of an id wins."""
+        """Begin to build an audience over the history; the first of an id wins."""
         if definition.audience_id in self.definitions:
             return
         self.definitions[definition.audience_id] = definition
         rule = from_json(definition.rule_json)
         self.engine.add_audience(definition.audience_id, definition.version, rule)
 
+    @property
+    def building(self) -> bool:
+        """Whether some audience is not live yet."""
+        return any(each.state is State.BACKFILLING for each in self.definitions.values())
+
     def build(self, rows: int) -> bool:
-        """Read some more of the history into what is being built; return whether all of it is read."""
+        """Read more of the history into what is being built; return whether all of it is read."""
         self.build_progress = self.engine.build(rows)
         return self.build_progress >= 1.0
 
@@ -121,7 +126,7 @@ class Partition:
             Transition(
                 audience_id,
                 version,
-                True,
+                True,  # noqa: FBT003  entered; the fields are those of the record
                 self.log_time_ms,
                 Cause.DEFINITION,
                 "",

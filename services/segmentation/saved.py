@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from pathlib import Path
 
 from segcore import Engine, snapshot
@@ -43,7 +43,7 @@ def read(directory: Path, number: int) -> Partition | None:
 
 
 def state_hash(partition: Partition) -> str:
-    """Return a digest of the whole state: equal states have equal digests, however they came to be."""
+    """Return a digest of the whole state, which is the same however the state came to be."""
     digest = hashlib.blake2b(_service_section(partition), digest_size=16)
     digest.update(partition.engine.state_hash().encode())
     return digest.hexdigest()
@@ -60,9 +60,15 @@ def _service_section(partition: Partition) -> bytes:
         "log_time_ms": partition.log_time_ms,
         "last_ordinal": partition.last_ordinal,
         "definitions": [asdict(each) for each in partition.definitions.values()],
-        "catalog": {sku: astuple(known) for sku, known in partition.catalog.items()},
+        "catalog": {
+            sku: (known.category, known.brand, known.price)
+            for sku, known in partition.catalog.items()
+        },
         "records": {
-            audience_id: [[ordinal, *astuple(change)] for ordinal, change in records.items()]
+            audience_id: [
+                (ordinal, it.enter_ms, it.exit_ms, it.cause, it.cause_id, it.version)
+                for ordinal, it in records.items()
+            ]
             for audience_id, records in partition.records.items()
         },
         "sequences": list(partition.sequences.items()),

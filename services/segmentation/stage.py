@@ -22,7 +22,7 @@ SNAPSHOT_FACTS = 100_000
 
 
 class Memberships:
-    """Turns facts into transitions. `partition` is replaced as a whole when the state is read back."""
+    """Turns facts into transitions. `partition` is replaced when the state is read back."""
 
     def __init__(
         self, number: int, snapshots: Path, freshness: Freshness, tracing: Tracing
@@ -35,7 +35,6 @@ class Memberships:
         self._unsaved_facts = 0
         self._saved_facts = 0
         self._on_disk = True
-        self._proposed = False
         self.on_definition: Callable[[], None] = lambda: None
 
     def restore(self) -> int:
@@ -54,12 +53,11 @@ class Memberships:
             return {0: [Entry(self._apply_one(record), record.seq) for record in records]}
 
     def save(self, position: int) -> None:
-        """The transitions up to `position` are on disk: show them, and now and then take a snapshot."""
+        """The transitions up to `position` are on disk: show them; now and then take a snapshot."""
         with self.partition.lock:
             self._on_disk = self.partition.facts_seq == position
         self._freshness.reached(self.partition.inbound_seq, self._number)
-        if self._proposed:
-            self._proposed = False
+        if self.partition.building:
             self.on_definition()
         if self._unsaved_facts >= max(SNAPSHOT_FACTS, self._saved_facts // 2):
             self.take_snapshot()
@@ -96,7 +94,6 @@ class Memberships:
         partition = self.partition
         with self._span(pack):
             for fact in pack.facts:
-                self._proposed = self._proposed or fact.HasField("audience_proposal")
                 if fact.traceparent and self._tracing.enabled:
                     with self._tracing.span("segmentation.decide", fact.traceparent):
                         _apply_fact(partition, fact, answer)

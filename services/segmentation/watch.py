@@ -1,4 +1,4 @@
-"""Streams of transitions, read from the transitions logs; a token says how far a stream has come."""
+"""Streams of transitions, read from their logs; a token says how far a stream has come."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READ_RECORDS = 64
 
 @dataclass(slots=True)
 class Cursor:
-    """How far one partition's log is delivered: all of `seq`, and `index` transitions of the next record."""
+    """How far one log is told: all up to `seq`, and `index` transitions of the next record."""
 
     seq: int
     index: int = 0
@@ -90,7 +90,7 @@ class Watcher:
             oldest = _token([Cursor(each.first_seq() - 1) for each in self._logs])
             raise FailedPrecondition(
                 "TOKEN_COMPACTED",
-                "resume_token: the log no longer holds what follows it; begin with the oldest token",
+                "resume_token: the log no longer holds what follows; begin with the oldest token",
                 {"oldest_resume_token": oldest},
             )
 

@@ -48,7 +48,7 @@ def value_of(value: value_pb2.Value) -> Value | None:
 
 
 def event_of(fact: facts_pb2.Fact, catalog: Mapping[str, CatalogFacts]) -> Event:
-    """Return the event of a fact, its items completed from the catalog as it is at this position."""
+    """Return the event of a fact, its items completed from the catalog of this position."""
     event = fact.event
     received_ms = fact.received_ms
     occurred_ms = received_ms
@@ -125,7 +125,7 @@ def proposal(new: domain.NewAudience, rule_json: str, input_id: str, now_ms: int
 
 
 def activation(definition: Definition, now_ms: int) -> bytes:
-    """Return the inbound pack that makes a built audience live; its id is a function of what it does."""
+    """Return the pack that makes a built audience live; its id is a function of that."""
     pack = inbound_pb2.InboundPack()
     input_id = f"activate/{definition.audience_id}/{definition.version}"
     one = pack.inputs.add(input_id=input_id, received_ms=now_ms)
@@ -212,7 +212,7 @@ def render_membership(membership: domain.Membership) -> audience_pb2.Membership:
 
 @functools.lru_cache(maxsize=8)
 def vocabulary(extensions: tuple[bytes, ...], audiences: frozenset[str]) -> Vocabulary:
-    """Return what rules may speak of after these extensions of the schema; of two that conflict the first wins."""
+    """Return what rules may speak of; of two extensions that conflict the first wins."""
     schema = schema_pb2.Schema()
     for content in extensions:
         try:

@@ -2,8 +2,8 @@
 
     python -m tests.bench.freshness [--events 10000] [--load 2000]
 
-Starts `coterie up` on a temporary directory with the system clock. Each measured event is the first of a
-new person and puts that person into an audience; what is timed is one IngestBatch call and the
+Starts `coterie up` on a temporary directory with the system clock. Each measured event is the first
+of a new person and puts that person into an audience; what is timed is one IngestBatch call and the
 GetMembership call (at least that revision) that sees the entry. Under load another connection sends
 `--load` events a second, open loop, for people of its own.
 """
@@ -93,7 +93,8 @@ def report(title: str, times: list[tuple[float, float]]) -> None:
     for what, column in (("acknowledged", 0), ("visible", 1)):
         values = sorted(each[column] * 1000 for each in times)
         median, p99 = values[len(values) // 2], values[int(len(values) * 0.99)]
-        print(f"{title:28} {what:13} median {median:7.2f} ms   p99 {p99:7.2f} ms   max {values[-1]:7.2f} ms")
+        figures = f"median {median:7.2f} ms   p99 {p99:7.2f} ms   max {values[-1]:7.2f} ms"
+        print(f"{title:28} {what:13} {figures}")
 
 
 async def measure(events: int, load: int) -> None:
@@ -121,7 +122,12 @@ async def run(events: int, load: int) -> None:
         config.write_text(f"ports: {{{ports}}}\n", encoding="utf-8")
         command = Path(sys.executable).with_name("coterie")
         suite = await asyncio.create_subprocess_exec(
-            str(command), "up", "--data", f"{directory}/data", "--config", str(config),
+            str(command),
+            "up",
+            "--data",
+            f"{directory}/data",
+            "--config",
+            str(config),
             stdout=asyncio.subprocess.PIPE,
         )
         try:
@@ -139,8 +145,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--load", type=int, default=2_000)
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()};"
-          f" {arguments.events:,} events, one at a time")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()};"
+        f" {arguments.events:,} events, one at a time"
+    )
     asyncio.run(run(arguments.events, arguments.load))
 
 

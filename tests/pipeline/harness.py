@@ -10,6 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+from opentelemetry.sdk.trace.export import SpanExporter
+
 from coterie.profile.v1 import profile_service_pb2 as profile_pb
 from coterie.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 from coterie.rpc.v1 import consistency_pb2
@@ -17,10 +20,7 @@ from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceStub
 from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, schema_pb2, value_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from opentelemetry.sdk.trace.export import SpanExporter
-
+from segcore import PropertyValue
 from services.host.client import Client
 from services.host.embedded import Suite
 from services.kit.config import Config
@@ -71,7 +71,7 @@ def who(text: str) -> identity_pb2.Who:
     return identity_pb2.Who(identity=identity(text))
 
 
-def value(plain: float | str | bool) -> value_pb2.Value:
+def value(plain: PropertyValue) -> value_pb2.Value:
     if isinstance(plain, bool):
         return value_pb2.Value(flag=plain)
     if isinstance(plain, str):
@@ -79,7 +79,7 @@ def value(plain: float | str | bool) -> value_pb2.Value:
     return value_pb2.Value(number=plain)
 
 
-def event(
+def event(  # noqa: PLR0913  one for each part of an event
     event_id: str,
     kind: str,
     people: str,
@@ -87,9 +87,9 @@ def event(
     received: int,
     occurred: int | None = None,
     items: tuple[tuple[str, float, float], ...] = (),
-    **properties: float | str | bool,
+    **properties: PropertyValue,
 ) -> profile_pb.IngestInput:
-    """Return an input: `people` are identifiers apart by blanks, items are (sku, quantity, price)."""
+    """Return an input: identifiers in `people` are apart by blanks, items (sku, quantity, price)."""
     made = event_pb2.Event(
         event_id=event_id,
         type=kind,
@@ -141,8 +141,8 @@ class App:
         await self.segmentation.CreateAudience(request)
         get = segmentation_pb.GetAudienceRequest(name=f"audiences/{audience_id}")
         async with asyncio.timeout(20):
-            while (await self.segmentation.GetAudience(get)).audience.state != ACTIVE:
-                await asyncio.sleep(0.005)
+            while (await self.segmentation.GetAudience(get)).audience.state != ACTIVE:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)  # the state is another process's: there is no event
 
     async def member(self, audience_id: str, person: str) -> audience_pb2.Membership:
         request = segmentation_pb.GetMembershipRequest(

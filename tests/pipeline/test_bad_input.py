@@ -16,7 +16,6 @@ from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.type.v1 import event_pb2
 from services.host.embedded import Suite
 from services.kit.config import Config
-
 from tests.pipeline.harness import DAY, FREE_PORTS, NOON, App, event, running, who
 
 
@@ -108,7 +107,10 @@ def test_a_bad_event_is_refused_alone_and_the_good_ones_beside_it_count(tmp_path
         answer = await app.profile.IngestBatch(profile_pb.IngestBatchRequest(inputs=batch))
         assert answer.accepted_count == 2
         reasons = [
-            (each.index, error_reason_pb2.ErrorReason.Name(each.error.reason).removeprefix("ERROR_REASON_"))
+            (
+                each.index,
+                error_reason_pb2.ErrorReason.Name(each.error.reason).removeprefix("ERROR_REASON_"),
+            )
             for each in answer.refused
         ]
         assert reasons == [

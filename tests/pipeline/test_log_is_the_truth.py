@@ -1,4 +1,4 @@
-"""The facts log played into empty stores gives the same state; so do restarts, processes and packs of any size."""
+"""The facts log played into empty stores gives the same state; so do restarts and other packs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from services.kit.sql import Database
+from services.kit.freshness import Freshness
 from services.kit.log.port import Record
 from services.kit.log.sql import SqlLog
+from services.kit.sql import Database
+from services.kit.telemetry import Tracing
 from services.segmentation import saved
 from services.segmentation.partition import Partition
 from services.segmentation.stage import Memberships
-from services.kit.freshness import Freshness
-from services.kit.telemetry import Tracing
-
 from tests.pipeline.harness import running
 from tests.pipeline.week import live_a_week, picture, set_up
 
@@ -33,7 +32,7 @@ def logs_of(directory: Path, name: str) -> list[tuple[int, int, bytes]]:
 def play(
     records: list[tuple[int, int, bytes]], pack: int, directory: Path
 ) -> tuple[Partition, list[bytes]]:
-    """Play facts into an empty partition, `pack` records a step; return the state and what came out."""
+    """Play facts into an empty partition, `pack` records a step; return state and output."""
     stage = Memberships(0, directory, Freshness(), Tracing())
     stage.restore()
     out = []

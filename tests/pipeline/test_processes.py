@@ -1,4 +1,4 @@
-"""Each service as a process of its own on one directory; and what a kill in the middle changes: nothing."""
+"""Each service as a process of its own on one directory; and what a kill changes: nothing."""
 
 from __future__ import annotations
 

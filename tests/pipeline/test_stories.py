@@ -8,8 +8,18 @@ from coterie.rpc.v1 import consistency_pb2
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.type.v1 import change_pb2
-
-from tests.pipeline.harness import DAY, HOUR, LATEST, NOON, SECOND, at_ms, event, identity, running, who
+from tests.pipeline.harness import (
+    DAY,
+    HOUR,
+    LATEST,
+    NOON,
+    SECOND,
+    at_ms,
+    event,
+    identity,
+    running,
+    who,
+)
 
 ABANDONER = (
     'events("store_entry").last(hours(24)).exists() && !events("purchase").last(hours(24)).exists()'

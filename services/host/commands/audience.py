@@ -105,9 +105,9 @@ def members(audience_id: str, limit: int, config: Path | None, address: str | No
 @address_option
 def watch(
     audience_ids: tuple[str, ...],
-    from_start: bool,
+    from_start: bool,  # noqa: FBT001  click's way
     config: Path | None,
-    address: str | None,  # noqa: FBT001  click's way
+    address: str | None,
 ) -> None:
     """Print entries and exits as they happen, until Ctrl-C."""
     names = [audience_name(each) for each in audience_ids]

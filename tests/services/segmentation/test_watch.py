@@ -48,7 +48,7 @@ def pack(*transitions: pb.Transition) -> bytes:
 def collect(
     log: SqlLog, token: str = "", audiences: frozenset[str] = frozenset()
 ) -> list[tuple[list[tuple[str, int]], str]]:
-    """Return each message's content and token until the stream has told the last person of the log."""
+    """Return each message's content and token, until the last person of the log is told."""
 
     async def run() -> list[tuple[list[tuple[str, int]], str]]:
         told = []
