@@ -80,3 +80,13 @@ def test_a_broken_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}")
     with pytest.raises(LedgerError, match="no file of a replay"):
         open_ledger(tmp_path, "a.csv", "one")
+
+
+def test_rejected_rows_are_told_with_their_lines(files: Path) -> None:
+    with (files / "rows.csv").open("a") as file:
+        file.write("2026-01-02,8\nyesterday,9\n2026-01-02\n")
+    found = CliRunner().invoke(coterie, ["replay", "rows.csv", "--mapping", "m.yaml"])
+    assert "Played 2 events" in found.output
+    assert "2 of 4 rows were rejected:" in found.output
+    assert "1  event_time is no such time (iso) (line 4)" in found.output
+    assert "1  expected 2 cells (line 5)" in found.output
