@@ -39,6 +39,7 @@ _UNITS = (("days", _DAY_MS), ("hours", 3_600_000), ("minutes", 60_000))
 def describe(expression: Expression) -> str:
     """Return `expression` as CEL text.
 
+    >>> from segcore.rule import Fold
     >>> describe(Not(Aggregate(Rows(Scope.EVENT, ("purchase",), None, _DAY_MS), Fold.EXISTS)))
     '!events("purchase").last(days(1)).exists()'
     """
