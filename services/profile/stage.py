@@ -17,6 +17,7 @@ from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.profile import merges, schema, tables, upserts
 from services.profile.facts import FactRows
+from services.profile.store import read_schema
 
 STAGE = "profile"
 
@@ -96,12 +97,6 @@ class FactsProjection:
             "log_time_ms": self._next_time_ms,
         }
         upserts.replace(connection, tables.progress, row)
-
-
-def read_schema(connection: Connection) -> schema_pb2.Schema:
-    """Return the schema as the tables have it; empty where nothing was declared."""
-    stored = connection.execute(select(tables.schemas.c.schema)).scalar_one_or_none()
-    return schema_pb2.Schema.FromString(stored or b"")
 
 
 def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:

@@ -9,7 +9,12 @@ from sqlalchemy import Connection, select, tuple_
 from coterie.type.v1 import schema_pb2
 from services.kit.sql import Database
 from services.profile import domain, tables
-from services.profile.stage import read_schema
+
+
+def read_schema(connection: Connection) -> schema_pb2.Schema:
+    """Return the schema as the tables have it; empty where nothing was declared."""
+    stored = connection.execute(select(tables.schemas.c.schema)).scalar_one_or_none()
+    return schema_pb2.Schema.FromString(stored or b"")
 
 
 class ProfileStore:
