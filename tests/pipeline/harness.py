@@ -89,7 +89,7 @@ def event(  # noqa: PLR0913  one for each part of an event
     items: tuple[tuple[str, float, float], ...] = (),
     **properties: PropertyValue,
 ) -> profile_pb.IngestInput:
-    """Return an input: identifiers in `people` are apart by blanks, items (sku, quantity, price)."""
+    """Return an input: `people` are identifiers with blanks between, items (sku, count, price)."""
     made = event_pb2.Event(
         event_id=event_id,
         type=kind,

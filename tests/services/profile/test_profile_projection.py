@@ -1,16 +1,10 @@
-"""The projection: who wins, what a merge does, and that neither packs nor restarts show."""
+"""The projection: who wins, and what a merge does."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import permutations
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from google.protobuf.message import DecodeError
 from profile_inputs import (
     EMAIL,
     IN,
@@ -26,83 +20,12 @@ from profile_inputs import (
     schema,
     stamp,
 )
+from profile_tables import ADA, BOB, CEM, DAN, ELA, Fact, Tables
 from sqlalchemy import select
 
-from coterie.log.v1 import facts_pb2
-from coterie.type.v1 import change_pb2, value_pb2
-from services.kit.ids import profile_id
-from services.kit.log.port import Entry, Log, Record
-from services.kit.log.sql import SqlLog, create_logs
-from services.kit.sql import Database
-from services.kit.sql_stage import SqlStage
-from services.kit.telemetry import Tracing
+from coterie.type.v1 import change_pb2
 from services.profile import domain, tables
-from services.profile.digest import state_hash
 from services.profile.schema import SchemaView
-from services.profile.stage import STAGE, FactsProjection
-from services.profile.store import ProfileStore
-
-ADA, BOB, CEM, DAN = (profile_id(0, n) for n in (1, 2, 3, 4))
-ELA = profile_id(1, 1)
-Fact = facts_pb2.Fact
-
-
-class Tables:
-    """The tables of one database in memory, written by projections without a log."""
-
-    def __init__(self) -> None:
-        self.database = Database("sqlite://")
-        self.database.create(tables.metadata)
-        self.store = ProfileStore(self.database)
-        self.schema = SchemaView()
-        self._projections: dict[int, FactsProjection] = {}
-        self.reached: dict[int, int] = {}
-
-    def projection(self, partition: int = 0) -> FactsProjection:
-        if partition not in self._projections:
-
-            def reached(seq: int) -> None:
-                self.reached[partition] = seq
-
-            made = FactsProjection(
-                partition, self.database, Tracing(), reached, self.schema.project
-            )
-            made.reset()
-            self._projections[partition] = made
-        return self._projections[partition]
-
-    def apply(self, records: Sequence[Record], partition: int = 0) -> None:
-        projection = self.projection(partition)
-        with self.database.write() as connection:
-            projection.apply(connection, records)
-        projection.committed(records)
-
-    def tell(self, *facts: Fact) -> Tables:
-        """Apply each fact as a pack and a step of its own."""
-        for one in facts:
-            self.apply([record(self.reached.get(0, 0) + 1, [one])])
-        return self
-
-    def profile(self, who: int = ADA) -> domain.Profile:
-        found = self.store.find(who)
-        assert found is not None
-        return found
-
-    def values(self, who: int = ADA) -> dict[str, Any]:
-        parsed = {
-            one.name: value_pb2.Value.FromString(one.value) for one in self.profile(who).attributes
-        }
-        return {
-            name: getattr(value, value.WhichOneof("kind") or "") for name, value in parsed.items()
-        }
-
-    def consents(self, who: int = ADA) -> dict[int, int]:
-        return {one.channel: one.status for one in self.profile(who).consents}
-
-    def event_ids(self, who: int = ADA, types: Sequence[str] = ()) -> list[str]:
-        found = self.store.list_events(who, types, None, 1000)
-        assert found is not None
-        return [one.moment.event_id for one in found]
 
 
 @pytest.fixture
@@ -291,15 +214,6 @@ def test_a_slower_partition_does_not_bring_an_older_description_back(known: Tabl
     assert known.store.schema().attributes[0].description == "full years"
 
 
-def test_the_digest_does_not_depend_on_how_a_sender_orders_properties() -> None:
-    names = [f"property_{n}" for n in range(40)]
-    digests = {
-        state_hash(Tables().tell(fact(ADA, event(properties=dict.fromkeys(order, 1.0)))).database)
-        for order in (names, names[::-1])
-    }
-    assert len(digests) == 1
-
-
 def test_intake_knows_an_extension_before_the_projection_does() -> None:
     view = SchemaView()
     view.accept(schema({"age": 2}), 7)
@@ -309,176 +223,3 @@ def test_intake_knows_an_extension_before_the_projection_does() -> None:
     assert set(view.declared().attributes) == {"tier"}
     view.project(schema({"older": 1}), 5)
     assert set(view.declared().attributes) == {"tier"}
-
-
-def _history(seed: int, people: int = 6, count: int = 300) -> list[Fact]:
-    """Return facts as identity would tell them: nothing of a profile that was merged away."""
-    rng = random.Random(seed)
-    alive = [profile_id(n % 2, 1 + n // 2) for n in range(people)]
-    facts: list[Fact] = []
-    for number in range(count):
-        who, at = rng.choice(alive), T0 + rng.randrange(0, 40)
-        makers: list[Callable[[], Any]] = [
-            lambda n=number, at=at: event(f"e-{n}", occurred_time=stamp(at)),  # type: ignore[misc]
-            lambda at=at: attributes({rng.choice("ab"): rng.choice([None, 1.0, "x"])}, at),  # type: ignore[misc]
-            lambda at=at: consent({rng.choice([1, 2]): rng.choice([1, 2])}, rng.choice([0, 1]), at),  # type: ignore[misc]
-            lambda: f"ecid:{rng.randrange(20)}",
-        ]
-        facts.append(fact(who, rng.choice(makers)(), T0 + 50, f"i-{number}"))
-        if len(alive) > 2 and rng.random() < 0.02:
-            gone = rng.choice([one for one in alive if one != who])
-            alive.remove(gone)
-            facts.append(fact(who, gone, T0 + 50))
-    return facts
-
-
-def _logs(facts: Iterable[Fact], size: int) -> dict[int, list[Record]]:
-    """Return the facts as the logs of two partitions, `size` facts to a pack of one input each."""
-    logs: dict[int, list[Record]] = {0: [], 1: []}
-    told = list(facts)
-    for start in range(0, len(told), size):
-        for partition, log in logs.items():
-            pack = facts_pb2.FactPack(inbound_seq=start // size + 1)
-            for index, one in enumerate(told[start : start + size]):
-                if one.profile_id >> 32 == partition:
-                    pack.facts.add().CopyFrom(one)
-                    pack.facts[-1].index = index
-            log.append(Record(len(log) + 1, pack.SerializeToString(), pack.inbound_seq))
-    return logs
-
-
-def _replayed(logs: dict[int, list[Record]], steps: Iterable[tuple[int, int]]) -> str:
-    """Apply (partition, how many records) until all logs are read; return the digest."""
-    known = Tables()
-    done = dict.fromkeys(logs, 0)
-    rest = [(partition, 10**6) for partition in logs]
-    for partition, count in (*steps, *rest):
-        chunk = logs[partition][done[partition] : done[partition] + count]
-        done[partition] += len(chunk)
-        if chunk:
-            known.apply(chunk, partition)
-    digest = state_hash(known.database)
-    known.database.close()
-    return digest
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_replay_gives_the_same_tables_whatever_the_steps_and_the_faster_partition(
-    seed: int,
-) -> None:
-    logs = _logs(_history(seed), 7)
-    rng = random.Random(seed)
-    mixed = [(rng.randrange(2), rng.randrange(1, 6)) for _ in range(40)]
-    in_order = [(partition, 1) for _ in logs[0] for partition in (0, 1)]
-    digests = {
-        _replayed(logs, in_order),
-        _replayed(logs, [(1, 10**6)]),
-        _replayed(logs, [(0, 10**6)]),
-        _replayed(logs, mixed),
-    }
-    assert len(digests) == 1
-
-
-def test_the_digest_sees_every_difference() -> None:
-    base = [fact(ADA, "crm:1"), fact(ADA, event("e")), _set("gold", 1)]
-    changes = [
-        [],
-        [fact(ADA, event("f"))],
-        [_set("silver", 2)],
-        [fact(ADA, consent({EMAIL: IN}))],
-        [fact(0, change_pb2.CatalogItem(sku="s"))],
-        [fact(0, schema({"tier": 1}))],
-        [fact(BOB, "crm:2"), fact(ADA, BOB)],
-    ]
-    digests = [state_hash(Tables().tell(*base, *change).database) for change in changes]
-    assert len(set(digests)) == len(changes)
-
-
-def test_merges_in_one_step_come_out_as_in_steps_of_their_own() -> None:
-    told = [fact(one, event(f"e-{one}")) for one in (ADA, BOB, CEM, DAN)]
-    chain = [fact(BOB, ADA), fact(CEM, BOB), fact(DAN, CEM), fact(DAN, event("last"))]
-    alone = Tables().tell(*told, *chain)
-    records = [record(n, [one]) for n, one in enumerate([*told, *chain], 1)]
-    for cut in range(len(records)):
-        together = Tables()
-        for part in (records[:cut], records[cut:]):
-            if part:
-                together.apply(part)
-        assert state_hash(together.database) == state_hash(alone.database)
-
-
-def test_the_order_of_partitions_does_not_decide_between_values() -> None:
-    sources = {
-        0: [record(1, [_set("gold", 1, ADA)], 3)],
-        1: [record(1, [_set("silver", 1, ELA)], 2)],
-        2: [record(1, [fact(profile_id(2, 1), ELA), fact(profile_id(2, 1), ADA)], 4)],
-    }
-    digests = set()
-    for order in permutations(sources):
-        known = Tables()
-        for partition in order:
-            known.apply(sources[partition], partition)
-        assert known.values(profile_id(2, 1)) == {"tier": "gold"}
-        digests.add(state_hash(known.database))
-    assert len(digests) == 1
-
-
-@pytest.fixture
-def facts_log(tmp_path: Path) -> Iterator[Log]:
-    database = Database(f"sqlite:///{tmp_path / 'log.db'}")
-    create_logs(database)
-    yield SqlLog(database, "facts-0")
-    database.close()
-
-
-def _run(log: Log, path: Path, limit: int, steps: int = 10**6) -> FactsProjection:
-    """Run the stage on a database file, as a process would from its start, for some steps."""
-    database = Database(f"sqlite:///{path}")
-    database.create(tables.metadata)
-    projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
-    stage = SqlStage(STAGE, 0, log, database, projection)
-    stage.recover()
-    while steps and stage.step(limit):
-        steps -= 1
-    database.close()
-    return projection
-
-
-def test_restarts_and_batch_sizes_do_not_show(facts_log: Log, tmp_path: Path) -> None:
-    for one in _logs(_history(1), 5)[0]:
-        facts_log.append([Entry(one.payload, one.source)])
-    whole, broken = tmp_path / "whole.db", tmp_path / "broken.db"
-    _run(facts_log, whole, 1000)
-    for limit in (1, 2, 3, 5, 8, 1000):
-        projection = _run(facts_log, broken, limit, steps=3)
-    assert state_hash(Database(f"sqlite:///{whole}")) == state_hash(Database(f"sqlite:///{broken}"))
-    assert projection.inbound_seq == facts_log.last_seq()
-
-
-def test_a_restart_knows_how_far_the_tables_had_come(facts_log: Log, tmp_path: Path) -> None:
-    facts = [fact(ADA, event("e"), T0 + 9)]
-    facts_log.append([Entry(record(1, facts, 12).payload, 12)])
-    _run(facts_log, tmp_path / "p.db", 10)
-    projection = _run(facts_log, tmp_path / "p.db", 10)
-    assert (projection.inbound_seq, projection.log_time_ms) == (12, T0 + 9)
-
-
-def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
-    facts_log: Log, tmp_path: Path
-) -> None:
-    good = [record(n, [fact(ADA, event(f"e-{n}"))]) for n in (1, 2)]
-    payloads = [good[0].payload, b"\xff\xff", good[1].payload]
-    facts_log.append([Entry(payload, n) for n, payload in enumerate(payloads, 1)])
-    database = Database(f"sqlite:///{tmp_path / 'p.db'}")
-    database.create(tables.metadata)
-    projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
-    stage = SqlStage(STAGE, 0, facts_log, database, projection)
-    while stage.position < 3:
-        with suppress(DecodeError):
-            stage.step(10)
-    assert stage.dead_letters == 1
-    with database.read() as connection:
-        letter = connection.execute(select(tables.dead_letters)).one()
-        count = connection.execute(select(tables.profiles.c.event_count)).scalar_one()
-    assert (letter.facts_seq, count, projection.inbound_seq) == (2, 2, 3)
-    database.close()
