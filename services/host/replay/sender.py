@@ -75,6 +75,7 @@ class Sender:
         self._clock = clock
         self._on_answer = on_answer
         self._unanswered: deque[Batch] = deque()
+        self._answered = asyncio.Event()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._exhausted = False
         self._failure: Exception | None = None
@@ -118,6 +119,7 @@ class Sender:
             async for answer in call:
                 batch = self._unanswered.popleft()
                 self._room.release()
+                self._answered.set()
                 self.sent.note(batch, answer)
                 self._on_answer(batch)
         finally:
@@ -131,7 +133,10 @@ class Sender:
         """Write what is to be sent again, then what is new; a broken call shows to the reader."""
         try:
             for batch in tuple(self._unanswered):
+                # One at a time: what refuses the first of them then shows with its own status.
+                self._answered.clear()
                 await call.write(batch.data)
+                await self._answered.wait()
             while not self._exhausted:
                 await self._room.acquire()
                 if not self._encode(batches):
