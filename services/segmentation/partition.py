@@ -60,7 +60,8 @@ class Partition:
     def know(self, ordinal: int, cause_id: str) -> list[Transition]:
         """Make a profile known: a rule may hold for a person of whom nothing has happened."""
         self.last_ordinal = max(self.last_ordinal, ordinal)
-        return self._record(self.engine.ensure_profile(ordinal), Cause.ATTRIBUTE, cause_id)
+        flips = self.engine.ensure_profile(self.current(ordinal))
+        return self._record(flips, Cause.ATTRIBUTE, cause_id)
 
     def add_event(self, ordinal: int, event: Event) -> list[Transition]:
         """Add an event to the person's history."""

@@ -5,17 +5,20 @@ Log-anchored: the state is a function of the facts log, snapshots only shorten t
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from coterie.log.v1 import facts_pb2, transitions_pb2
 from services.kit.freshness import Freshness
-from services.kit.ids import ordinal_of
 from services.kit.log.port import Entry, Record
 from services.kit.telemetry import Tracing
-from services.segmentation import saved, wire
-from services.segmentation.partition import Partition, Transition
+from services.segmentation import acts, saved
+from services.segmentation.partition import Partition
+
+_input_of = operator.attrgetter("index")
 
 SNAPSHOT_FACTS = 100_000
 """Facts between two snapshots at least; so many are replayed in a few seconds."""
@@ -93,88 +96,24 @@ class Memberships:
         answer = transitions_pb2.TransitionPack(facts_seq=record.seq, inbound_seq=pack.inbound_seq)
         partition = self.partition
         with self._span(pack):
-            for fact in pack.facts:
-                if fact.traceparent and self._tracing.enabled:
-                    with self._tracing.span("segmentation.decide", fact.traceparent):
-                        _apply_fact(partition, fact, answer)
-                else:
-                    _apply_fact(partition, fact, answer)
+            for _, facts in itertools.groupby(pack.facts, _input_of):
+                self._decide(list(facts), answer)
         partition.facts_seq = record.seq
         partition.inbound_seq = pack.inbound_seq
         answer.log_time_ms = partition.log_time_ms
         self._unsaved_facts += len(pack.facts)
         return answer.SerializeToString(deterministic=True)
 
+    def _decide(
+        self, facts: Sequence[facts_pb2.Fact], answer: transitions_pb2.TransitionPack
+    ) -> None:
+        """Apply the facts of one input; a sampled one is shown in its own trace."""
+        if self._tracing.enabled and facts[0].traceparent:
+            with self._tracing.span("segmentation.decide", facts[0].traceparent):
+                acts.apply_input(self.partition, facts, answer)
+        else:
+            acts.apply_input(self.partition, facts, answer)
+
     def _span(self, pack: facts_pb2.FactPack) -> AbstractContextManager[object]:
         links = [fact.traceparent for fact in pack.facts if fact.traceparent]
         return self._tracing.span("segmentation.apply", links=links)
-
-
-def _apply_fact(
-    partition: Partition, fact: facts_pb2.Fact, answer: transitions_pb2.TransitionPack
-) -> None:
-    """Apply one fact: first what time changes before it, then what it changes itself."""
-    body = fact.WhichOneof("body")
-    due = partition.pass_time(fact.log_time_ms, inclusive=body == "tick")
-    if due:
-        wire.add_transitions(answer, due, partition.number, "")
-    act = _ACTS.get(body or "")
-    if act is not None:
-        changed = act(partition, fact)
-        if changed:
-            wire.add_transitions(answer, changed, partition.number, fact.traceparent)
-
-
-def _event(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    if not fact.profile_id:
-        return []  # an event of nobody: kept in the log for totals, in no one's history
-    event = wire.event_of(fact, partition.catalog)
-    return partition.add_event(ordinal_of(fact.profile_id), event)
-
-
-def _attributes(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    values, as_of_ms = wire.attributes_of(fact)
-    return partition.set_attributes(ordinal_of(fact.profile_id), values, as_of_ms, fact.input_id)
-
-
-def _identity(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    return partition.know(ordinal_of(fact.profile_id), fact.input_id)
-
-
-def _merge(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    merged = fact.profiles_merged
-    winner, loser = ordinal_of(fact.profile_id), ordinal_of(merged.merged_profile_id)
-    return partition.merge(winner, loser, merged.merge_id)
-
-
-def _catalog(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    sku, known = wire.catalog_of(fact)
-    partition.catalog[sku] = known
-    return []
-
-
-def _schema(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    partition.extend_schema(fact.schema.SerializeToString(deterministic=True))
-    return []
-
-
-def _proposal(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    partition.propose(wire.definition_of(fact))
-    return []
-
-
-def _activation(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    live = fact.audience_activation
-    return partition.activate(live.audience_id, live.version)
-
-
-_ACTS: dict[str, Callable[[Partition, facts_pb2.Fact], list[Transition]]] = {
-    "event": _event,
-    "attributes": _attributes,
-    "identity_assigned": _identity,
-    "profiles_merged": _merge,
-    "catalog_item": _catalog,
-    "schema": _schema,
-    "audience_proposal": _proposal,
-    "audience_activation": _activation,
-}

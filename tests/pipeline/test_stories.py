@@ -106,6 +106,18 @@ def test_a_login_joins_two_histories_and_counts_follow(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_who_comes_to_be_by_an_event_was_never_without_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path / "data") as app:
+            await app.create("no-buyer", '!events("purchase").exists()')
+            await app.send(event("p1", "purchase", "crm:buyer", received=NOON))
+            await app.send(event("v1", "product_view", "crm:viewer", received=NOON))
+            assert not (await app.member("no-buyer", "crm:buyer")).HasField("enter_time")
+            assert await app.transitions(1) == [("no-buyer", True, NOON, "event")]
+
+    asyncio.run(story())
+
+
 def test_late_and_repeated_events_have_the_effect_of_order_and_of_once(tmp_path: Path) -> None:
     rule = 'events("purchase").last(days(10)).sum(event.total) >= 100'
 
