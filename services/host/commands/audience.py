@@ -8,13 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from coterie.rpc.v1 import consistency_pb2
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceStub
+from services.host import report
 from services.host.commands.remote import TIMEOUT_S, channel, show_time
 from services.kit.names import audience_name
 
@@ -155,12 +154,11 @@ def _print_audiences(audiences: list[audience_pb2.Audience]) -> None:
     if not audiences:
         click.echo("there is no audience yet; `coterie audience create` saves one")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("audience")
-    table.add_column("members", justify="right")
-    table.add_column("rule")
-    for each in audiences:
-        active = each.state == audience_pb2.AUDIENCE_STATE_ACTIVE
-        size = f"{each.member_count:,}" if active else f"building, {each.build_progress:.0%}"
-        table.add_row(each.name.partition("/")[2], size, each.rule)
-    Console().print(table)
+    rows = [(each.name.partition("/")[2], _size(each), each.rule) for each in audiences]
+    click.echo(report.table(("audience", "members", "rule"), rows))
+
+
+def _size(audience: audience_pb2.Audience) -> str:
+    if audience.state == audience_pb2.AUDIENCE_STATE_ACTIVE:
+        return f"{audience.member_count:,}"
+    return f"building, {audience.build_progress:.0%}"

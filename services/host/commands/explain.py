@@ -36,10 +36,10 @@ def explain(audience_id: str, who: str, config: Path | None, address: str | None
 
 def print_explanation(answer: pb.ExplainResponse, who: str, console: Console) -> None:
     """Print an explanation: the verdict in a sentence, then the rule clause by clause."""
-    console.print(_verdict(answer, who))
+    console.print(_verdict(answer, who), soft_wrap=True)
     tree = Tree(_clause_line(answer.clause))
     _grow(tree, answer.clause)
-    console.print(tree)
+    console.print(tree, soft_wrap=True)
     if answer.clause.HasField("next_change_time"):
         when = show_time(answer.clause.next_change_time)
         console.print(f"If nothing else happens, this changes at {when}.")
