@@ -72,7 +72,8 @@ class Suite:
         return self._running[service].failed
 
     async def _start(self, opened: AsyncExitStack) -> None:
-        directory = DataDirectory(self.config.data_dir, self.config.partitions)
+        config = self.config
+        directory = DataDirectory(config.data_dir, config.partitions, config.clock)
         for name in self.services:
             lock = opened.enter_context(directory.occupy(name))
             lock.announce(self._listen(name, opened))

@@ -45,15 +45,16 @@ class ServiceLock:
 
 
 class DataDirectory:
-    """An opened data directory; an empty or missing one is made, with `partitions` for good.
+    """An opened data directory; an empty or missing one is made, with partitions and clock for good.
 
-    Raises DataDirectoryError for a directory of something else, of another format, or of another
-    number of partitions.
+    Raises DataDirectoryError for a directory of something else, of another format, of another
+    number of partitions, or of another clock: one tick of today would end all windows of old data.
     """
 
-    def __init__(self, path: Path, partitions: int = 1) -> None:
+    def __init__(self, path: Path, partitions: int = 1, clock: str = "system") -> None:
         self.path = path
         self.partitions = partitions
+        self.clock = clock
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not (path / _FORMAT_FILE).exists():
@@ -113,7 +114,7 @@ class DataDirectory:
             )
         draft = self.path / f".{_FORMAT_FILE}.{os.getpid()}"
         with draft.open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, "partitions": self.partitions}, file)
+            json.dump(self._content(), file)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):
@@ -121,11 +122,15 @@ class DataDirectory:
         draft.unlink()
         _sync_directory(self.path)
 
+    def _content(self) -> dict[str, object]:
+        return {"format": FORMAT, "partitions": self.partitions, "clock": self.clock}
+
     def _check(self) -> None:
         file = self.path / _FORMAT_FILE
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             found, partitions = int(content["format"]), int(content["partitions"])
+            clock = str(content["clock"]) if found == FORMAT else self.clock
         except (ValueError, KeyError, TypeError):
             raise DataDirectoryError(f"{file}: this is not a format file of Coterie's") from None
         if found != FORMAT:
@@ -136,6 +141,11 @@ class DataDirectory:
             raise DataDirectoryError(
                 f"{self.path}: was made with {partitions} partitions, the configuration says"
                 f" {self.partitions}; the number is fixed when the directory is made"
+            )
+        if clock != self.clock:
+            raise DataDirectoryError(
+                f"{self.path}: was made with a {clock} clock, the configuration says {self.clock};"
+                " the clock is fixed when the directory is made (see --virtual-clock)"
             )
 
 

@@ -29,6 +29,12 @@ def test_another_number_of_partitions_is_refused(data_dir: Path) -> None:
         DataDirectory(data_dir)
 
 
+def test_another_clock_is_refused(data_dir: Path) -> None:
+    DataDirectory(data_dir, clock="virtual")
+    with pytest.raises(DataDirectoryError, match=r"made with a virtual clock, .* says system"):
+        DataDirectory(data_dir)
+
+
 def test_another_format_is_refused(data_dir: Path) -> None:
     DataDirectory(data_dir)
     (data_dir / "FORMAT").write_text(json.dumps({"format": 9, "partitions": 1}))

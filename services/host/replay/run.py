@@ -75,7 +75,7 @@ class Replay:
             self.progress.total(self.source.prepare())
         with watch.phase(Phase.START):
             self.progress.phase(Phase.START)
-            DataDirectory(self.data_dir)
+            DataDirectory(self.data_dir, clock="virtual")
             ledger.write_ledger(self.data_dir, known)
             suite = Suite(replay_config(self.data_dir, self.source.namespaces))
             await suite.start()
