@@ -51,7 +51,7 @@ types: $(STAMPS)/built ## Check types
 
 contracts: $(STAMPS)/built ## Check who may import whom
 	@echo "checking imports"
-	@lint-imports --no-logo --no-timings >$(STAMPS)/contracts.log 2>&1 || { cat $(STAMPS)/contracts.log; exit 1; }
+	@lint-imports >$(STAMPS)/contracts.log 2>&1 || { cat $(STAMPS)/contracts.log; exit 1; }
 
 proto-lint: $(STAMPS)/dev ## Check the protos: their style, and that they break no caller
 	@echo "checking protos"

@@ -47,8 +47,8 @@ class ServiceLock:
 class DataDirectory:
     """An opened data directory; an empty or missing one is made, with partitions and clock for good.
 
-    Raises DataDirectoryError for a directory of something else, of another format, of another
-    number of partitions, or of another clock: one tick of today would end all windows of old data.
+    Raises DataDirectoryError for a directory of something else, of another format, number of
+    partitions or clock: one tick of today would end every window of old data.
     """
 
     def __init__(self, path: Path, partitions: int = 1, clock: str = "system") -> None:
