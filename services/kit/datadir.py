@@ -45,7 +45,7 @@ class ServiceLock:
 
 
 class DataDirectory:
-    """An opened data directory; an empty or missing one is made, with partitions and clock for good.
+    """An opened data directory; an empty or missing one is made. Partitions and clock are for good.
 
     Raises DataDirectoryError for a directory of something else, of another format, number of
     partitions or clock: one tick of today would end every window of old data.
