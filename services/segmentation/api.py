@@ -13,7 +13,7 @@ from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
 from coterie.type.v1 import identity_pb2
 from services.kit import paging
 from services.kit.errors import NotFound, invalid_field
-from services.kit.freshness import Freshness, format_revision, settle
+from services.kit.freshness import Freshness, check_token, format_revision, settle
 from services.kit.ids import profile_id
 from services.kit.names import parse_audience_name
 from services.segmentation import wire
@@ -132,6 +132,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
             case "profile_id":
                 return who.profile_id
             case "identity":
+                await check_token(consistency, self._freshness, self._latest)
                 found = await self._identities.resolve(who.identity, consistency)
                 if not found:
                     raise NotFound("PROFILE_NOT_FOUND", "who: no profile has that identifier")

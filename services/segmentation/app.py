@@ -80,11 +80,13 @@ class Audiences:
 
     async def get(self, audience_id: str) -> Audience:
         """Return one audience; raises NotFound."""
-        return await asyncio.to_thread(self._read, self._known(audience_id).audience_id)
+        return await asyncio.to_thread(self._read, audience_id)
 
     async def list_after(self, audience_id: str, limit: int) -> list[Audience]:
         """Return up to `limit` audiences, ordered by id, after `audience_id`."""
-        ids = sorted(each for each in self._partitions()[0].definitions if each > audience_id)
+        # The stage adds definitions meanwhile: a list is a copy made at one go.
+        known = list(self._partitions()[0].definitions)
+        ids = sorted(each for each in known if each > audience_id)
         return [await asyncio.to_thread(self._read, each) for each in ids[:limit]]
 
     async def membership(self, audience_id: str, person: int) -> Membership:
@@ -107,7 +109,12 @@ class Audiences:
         return list(self._partitions()[0].definitions.values())
 
     def _definition(self, audience_id: str) -> Definition | None:
-        return self._partitions()[0].definitions.get(audience_id)
+        """Return it as far as all partitions have come: each reads its facts at its own speed."""
+        everywhere = [each.definitions.get(audience_id) for each in self._partitions()]
+        first = everywhere[0]
+        if first is None or all(each and each.state is State.ACTIVE for each in everywhere):
+            return first
+        return first.proposed()
 
     def _known(self, audience_id: str) -> Definition:
         definition = self._definition(audience_id)
@@ -127,7 +134,7 @@ class Audiences:
         """Return the first answer again; only the very same request may have the same id."""
         if not new.same_as(known):
             raise _reused()
-        return Audience(known, 0.0, 0)
+        return Audience(known.proposed(), 0.0, 0)
 
     def _compile(self, rule_text: str) -> str:
         partition = self._partitions()[0]
@@ -137,7 +144,7 @@ class Audiences:
 
     def _read(self, audience_id: str) -> Audience:
         partitions = self._partitions()
-        definition = partitions[0].definitions[audience_id]
+        definition = self._known(audience_id)
         count, progress = 0, 1.0
         for partition in partitions:
             with partition.lock:

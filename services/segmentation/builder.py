@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from services.kit.log.port import LogError
+from services.kit.stage import describe
 from services.segmentation import wire
 from services.segmentation.domain import Definition, State
 from services.segmentation.partition import Partition
@@ -56,8 +56,8 @@ class Builder:
             self._wake.clear()
             try:
                 await self._build_all()
-            except LogError as error:
-                log.warning("activation_failed", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # the root of the task: it logs and retries
+                log.warning("build_failed", error=describe(error))
                 await asyncio.sleep(RETRY_S)
                 self._wake.set()
 
@@ -68,10 +68,11 @@ class Builder:
         while not await asyncio.to_thread(self._slice):
             pass
         for definition in waiting:
-            if self._proposed_everywhere(definition):
-                await self._append(wire.activation(definition, self._now_ms()))
-                self._asked.add(definition.audience_id)
-                log.info("audience_built", audience=definition.audience_id)
+            if not self._proposed_everywhere(definition):
+                return  # those after it may be built on it, and go live after it
+            await self._append(wire.activation(definition, self._now_ms()))
+            self._asked.add(definition.audience_id)
+            log.info("audience_built", audience=definition.audience_id)
 
     def _proposed_everywhere(self, definition: Definition) -> bool:
         """Partitions read at their own speed: the last to see the proposal wakes us again."""

@@ -41,6 +41,10 @@ class Definition:
     state: State = State.BACKFILLING
     activate_ms: int = 0
 
+    def proposed(self) -> Definition:
+        """Return it as it was before it went live anywhere."""
+        return replace(self, state=State.BACKFILLING, activate_ms=0)
+
     def activated(self, at_ms: int) -> Definition:
         """Return it as live since `at_ms`."""
         return replace(self, state=State.ACTIVE, activate_ms=at_ms)

@@ -70,17 +70,17 @@ class SegmentationModule:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for derivation in self._memberships:
             for _ in range(STOP_TRIES):
-                if await asyncio.to_thread(derivation.take_snapshot):
+                if await asyncio.to_thread(derivation.close):
                     break
                 await asyncio.sleep(STOP_PAUSE_S)
         await self._commit.close()
 
     def progress(self) -> Sequence[StageState]:
         """Return how far each partition has come."""
-        in_flight = len(self._builder.waiting) if self._builder else 0
-        return [self._state(number, in_flight) for number in self._numbers]
+        return [self._state(number) for number in self._numbers]
 
-    def _state(self, number: int, in_flight: int) -> StageState:
+    def _state(self, number: int) -> StageState:
+        """Read the positions first: what else is told is then at least as new as they are."""
         partition = self._memberships[number].partition
         stage = self.stages[number]
         return StageState(
@@ -90,8 +90,8 @@ class SegmentationModule:
             tail=stage.tail,
             inbound_position=partition.inbound_seq,
             log_time_ms=partition.log_time_ms,
-            next_due_ms=partition.engine.next_due_ms(),
-            in_flight=in_flight,
+            in_flight=len(self._builder.waiting) if self._builder else 0,
+            next_due_ms=partition.next_due_ms,
             dead_letters=stage.dead_letters,
         )
 

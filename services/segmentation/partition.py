@@ -48,6 +48,7 @@ class Partition:
         self.inbound_seq = 0
         self.facts_seq = 0
         self.log_time_ms = 0
+        self.next_due_ms: int | None = None
         self.last_ordinal = 0
         self.build_progress = 1.0
 
@@ -56,6 +57,10 @@ class Partition:
         self.log_time_ms = max(self.log_time_ms, log_time_ms)
         flips = self.engine.advance(self.log_time_ms, inclusive)
         return self._record(flips, Cause.CLOCK, "") if flips else []
+
+    def note_next_due(self) -> None:
+        """Keep when time acts next, for those who ask often and without the lock."""
+        self.next_due_ms = self.engine.next_due_ms()
 
     def know(self, ordinal: int, cause_id: str) -> list[Transition]:
         """Make a profile known: a rule may hold for a person of whom nothing has happened."""

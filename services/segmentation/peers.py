@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import grpc
 import grpc.aio
 
 from coterie.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from coterie.rpc.v1 import consistency_pb2
 from coterie.type.v1 import identity_pb2
+from services.kit.errors import invalid_field
 
-RESOLVE_TIMEOUT_S = 10.0
-"""Longer than any healthy answer; the caller's own deadline is mostly shorter."""
+IDENTITY_FORM = "a namespace and a value as `coterie.type.v1.Identity` describes them"
 
 
 class Identities:
@@ -21,9 +22,17 @@ class Identities:
     async def resolve(
         self, identity: identity_pb2.Identity, consistency: consistency_pb2.Consistency
     ) -> int:
-        """Return the profile that has the identifier; 0 where nobody has it."""
+        """Return the profile that has the identifier; 0 where nobody has it.
+
+        Raises InvalidArgument for what can be no identifier.
+        """
         request = identity_service_pb2.ResolveRequest(
             identities=[identity], consistency=consistency
         )
-        answer = await self._stub.Resolve(request, timeout=RESOLVE_TIMEOUT_S)
+        try:
+            answer = await self._stub.Resolve(request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            raise invalid_field("who.identity", "another form", IDENTITY_FORM) from None
         return answer.profile_ids[0]

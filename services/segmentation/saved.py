@@ -1,27 +1,72 @@
-"""The snapshot of one partition: segcore's sections and ours, in one framed file."""
+"""The snapshot of one partition: segcore's sections and ours, in one framed file.
+
+`capture` is quick, and all that has to happen while nothing else may: it copies what changes later.
+`write` may take its time beside live traffic.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segcore import Engine, snapshot
-from services.segmentation import domain
-from services.segmentation.domain import CatalogFacts, Cause, Definition, State
+from services.segmentation.domain import CatalogFacts, Cause, Change, Definition, State
 from services.segmentation.partition import Partition
 
-FORMAT = 1
+FORMAT = 2
 _ENGINE = "engine/"
+_CAUSES = tuple(Cause)
+_NO_PRICE = float("nan")
 
 
-def write(directory: Path, partition: Partition) -> None:
-    """Write the partition's state to disk; the former snapshot is kept beside it."""
-    sections = {_ENGINE + name: data for name, data in partition.engine.dump().items()}
-    sections["service"] = _service_section(partition)
-    header = {"format": FORMAT, "partition": partition.number, "facts_seq": partition.facts_seq}
-    snapshot.write(_path(directory, partition.number), header, sections)
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A partition's state at one position, which later facts do not change."""
+
+    number: int
+    facts_seq: int
+    engine: Mapping[str, bytes]
+    head: Mapping[str, object]
+    catalog: Mapping[str, CatalogFacts]
+    records: Mapping[str, Mapping[int, Change]]
+    sequences: Mapping[int, int]
+    redirects: Mapping[int, int]
+
+
+def capture(partition: Partition) -> Captured:
+    """Copy the state; the caller holds the partition's lock."""
+    head = {
+        "inbound_seq": partition.inbound_seq,
+        "facts_seq": partition.facts_seq,
+        "log_time_ms": partition.log_time_ms,
+        "last_ordinal": partition.last_ordinal,
+        "definitions": [asdict(each) for each in partition.definitions.values()],
+        "schema": [extension.hex() for extension in partition.extensions],
+    }
+    return Captured(
+        partition.number,
+        partition.facts_seq,
+        partition.engine.dump(),
+        head,
+        dict(partition.catalog),
+        {audience_id: dict(records) for audience_id, records in partition.records.items()},
+        dict(partition.sequences),
+        dict(partition.redirects),
+    )
+
+
+def write(directory: Path, captured: Captured) -> None:
+    """Write a captured state to disk; the former snapshot is kept beside it."""
+    header = {
+        "format": FORMAT,
+        "partition": captured.number,
+        "facts_seq": captured.facts_seq,
+    }
+    snapshot.write(_path(directory, captured.number), header, _sections(captured))
 
 
 def read(directory: Path, number: int) -> Partition | None:
@@ -38,14 +83,16 @@ def read(directory: Path, number: int) -> Partition | None:
         if name.startswith(_ENGINE)
     }
     partition = Partition(number, Engine.load(engine_sections))
-    _restore_service(partition, sections["service"])
+    _restore(partition, sections)
     return partition
 
 
 def state_hash(partition: Partition) -> str:
     """Return a digest of the whole state, which is the same however the state came to be."""
-    digest = hashlib.blake2b(_service_section(partition), digest_size=16)
-    digest.update(partition.engine.state_hash().encode())
+    digest = hashlib.blake2b(digest_size=16)
+    for name, content in sorted(_sections(capture(partition)).items()):
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -53,48 +100,105 @@ def _path(directory: Path, number: int) -> Path:
     return directory / f"segmentation-{number}.snapshot"
 
 
-def _service_section(partition: Partition) -> bytes:
-    content = {
-        "inbound_seq": partition.inbound_seq,
-        "facts_seq": partition.facts_seq,
-        "log_time_ms": partition.log_time_ms,
-        "last_ordinal": partition.last_ordinal,
-        "definitions": [asdict(each) for each in partition.definitions.values()],
-        "catalog": {
-            sku: (known.category, known.brand, known.price)
-            for sku, known in partition.catalog.items()
-        },
-        "records": {
-            audience_id: [
-                (ordinal, it.enter_ms, it.exit_ms, it.cause, it.cause_id, it.version)
-                for ordinal, it in records.items()
-            ]
-            for audience_id, records in partition.records.items()
-        },
-        "sequences": list(partition.sequences.items()),
-        "redirects": list(partition.redirects.items()),
-        "schema": [extension.hex() for extension in partition.extensions],
+def _sections(captured: Captured) -> dict[str, bytes]:
+    """Return all sections; what there is one of for each person or item is in columns."""
+    sections = {_ENGINE + name: data for name, data in captured.engine.items()}
+    names = list(captured.records)
+    sections["head"] = json.dumps({**captured.head, "records": names}).encode()
+    catalog = captured.catalog
+    sections["catalog.sku"] = _texts(catalog)
+    sections["catalog.category"] = _texts(each.category or "" for each in catalog.values())
+    sections["catalog.brand"] = _texts(each.brand or "" for each in catalog.values())
+    prices = (_NO_PRICE if each.price is None else each.price for each in catalog.values())
+    sections["catalog.price"] = array("d", prices).tobytes()
+    for place, records in enumerate(captured.records.values()):
+        sections |= _record_sections(f"records.{place}", records)
+    for name in ("sequences", "redirects"):
+        pairs: Mapping[int, int] = getattr(captured, name)
+        sections[f"{name}.from"] = array("I", pairs).tobytes()
+        sections[f"{name}.to"] = array("I", pairs.values()).tobytes()
+    return sections
+
+
+def _record_sections(name: str, records: Mapping[int, Change]) -> dict[str, bytes]:
+    changes = records.values()
+    places = {cause: place for place, cause in enumerate(_CAUSES)}
+    return {
+        f"{name}.ordinal": array("I", records).tobytes(),
+        f"{name}.enter": array("q", (each.enter_ms for each in changes)).tobytes(),
+        f"{name}.exit": array("q", (each.exit_ms for each in changes)).tobytes(),
+        f"{name}.cause": bytes(places[each.cause] for each in changes),
+        f"{name}.cause_id": _texts(each.cause_id for each in changes),
+        f"{name}.version": array("I", (each.version for each in changes)).tobytes(),
     }
-    return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _restore_service(partition: Partition, section: bytes) -> None:
-    content = json.loads(section)
-    partition.inbound_seq = content["inbound_seq"]
-    partition.facts_seq = content["facts_seq"]
-    partition.log_time_ms = content["log_time_ms"]
-    partition.last_ordinal = content["last_ordinal"]
-    for fields in content["definitions"]:
+def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
+    head = json.loads(sections["head"])
+    partition.inbound_seq = head["inbound_seq"]
+    partition.facts_seq = head["facts_seq"]
+    partition.log_time_ms = head["log_time_ms"]
+    partition.last_ordinal = head["last_ordinal"]
+    for fields in head["definitions"]:
         definition = Definition(**{**fields, "state": State(fields["state"])})
         partition.definitions[definition.audience_id] = definition
-    for sku, known in content["catalog"].items():
-        partition.catalog[sku] = CatalogFacts(*known)
-    for audience_id, rows in content["records"].items():
-        partition.records[audience_id] = {
-            ordinal: domain.Change(enter_ms, exit_ms, Cause(cause), cause_id, version)
-            for ordinal, enter_ms, exit_ms, cause, cause_id, version in rows
-        }
-    partition.sequences = dict(content["sequences"])
-    partition.redirects = dict(content["redirects"])
-    for extension in content["schema"]:
+    for extension in head["schema"]:
         partition.extend_schema(bytes.fromhex(extension))
+    partition.catalog = _read_catalog(sections)
+    for place, audience_id in enumerate(head["records"]):
+        partition.records[audience_id] = _read_records(f"records.{place}", sections)
+    partition.sequences = _read_pairs("sequences", sections)
+    partition.redirects = _read_pairs("redirects", sections)
+
+
+def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:
+    columns = zip(
+        _read_texts(sections["catalog.sku"]),
+        _read_texts(sections["catalog.category"]),
+        _read_texts(sections["catalog.brand"]),
+        array("d", sections["catalog.price"]),
+        strict=True,
+    )
+    return {
+        sku: CatalogFacts(category or None, brand or None, None if price != price else price)  # noqa: PLR0124  NaN
+        for sku, category, brand, price in columns
+    }
+
+
+def _read_records(name: str, sections: Mapping[str, bytes]) -> dict[int, Change]:
+    columns = zip(
+        array("I", sections[f"{name}.ordinal"]),
+        array("q", sections[f"{name}.enter"]),
+        array("q", sections[f"{name}.exit"]),
+        sections[f"{name}.cause"],
+        _read_texts(sections[f"{name}.cause_id"]),
+        array("I", sections[f"{name}.version"]),
+        strict=True,
+    )
+    return {
+        ordinal: Change(enter_ms, exit_ms, _CAUSES[cause], cause_id, version)
+        for ordinal, enter_ms, exit_ms, cause, cause_id, version in columns
+    }
+
+
+def _read_pairs(name: str, sections: Mapping[str, bytes]) -> dict[int, int]:
+    keys = array("I", sections[f"{name}.from"])
+    return dict(zip(keys, array("I", sections[f"{name}.to"]), strict=True))
+
+
+def _texts(texts: Iterable[str]) -> bytes:
+    """Return a column of texts: how many, their lengths in bytes, then all of them."""
+    encoded = [text.encode() for text in texts]
+    lengths = array("I", [len(encoded), *map(len, encoded)])
+    return lengths.tobytes() + b"".join(encoded)
+
+
+def _read_texts(column: bytes) -> list[str]:
+    size = array("I").itemsize
+    (count,) = array("I", column[:size])
+    lengths = array("I", column[size : size * (count + 1)])
+    texts, start = [], size * (count + 1)
+    for length in lengths:
+        texts.append(column[start : start + length].decode())
+        start += length
+    return texts

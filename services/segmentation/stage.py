@@ -15,13 +15,11 @@ from coterie.log.v1 import facts_pb2, transitions_pb2
 from services.kit.freshness import Freshness
 from services.kit.log.port import Entry, Record
 from services.kit.telemetry import Tracing
-from services.segmentation import acts, saved
+from services.segmentation import acts
 from services.segmentation.partition import Partition
+from services.segmentation.snapshots import Snapshots
 
 _input_of = operator.attrgetter("index")
-
-SNAPSHOT_FACTS = 100_000
-"""Facts between two snapshots at least; so many are replayed in a few seconds."""
 
 
 class Memberships:
@@ -32,19 +30,17 @@ class Memberships:
     ) -> None:
         self.partition = Partition(number)
         self._number = number
-        self._snapshots = snapshots
+        self._snapshots = Snapshots(snapshots, number)
         self._freshness = freshness
         self._tracing = tracing
-        self._unsaved_facts = 0
-        self._saved_facts = 0
         self._on_disk = True
         self.on_definition: Callable[[], None] = lambda: None
 
     def restore(self) -> int:
         """Read the newest good snapshot back; return the facts position that it holds."""
-        restored = saved.read(self._snapshots, self._number)
-        self.partition = restored or Partition(self._number)
-        self._unsaved_facts = 0
+        restored = self._snapshots.restore()
+        restored.note_next_due()
+        self.partition = restored
         self._on_disk = True
         self._freshness.reached(self.partition.inbound_seq, self._number)
         return self.partition.facts_seq
@@ -59,31 +55,31 @@ class Memberships:
         """The transitions up to `position` are on disk: show them; now and then take a snapshot."""
         with self.partition.lock:
             self._on_disk = self.partition.facts_seq == position
+            if self._on_disk:
+                self._snapshots.take_if_due(self.partition)
         self._freshness.reached(self.partition.inbound_seq, self._number)
         if self.partition.building:
             self.on_definition()
-        if self._unsaved_facts >= max(SNAPSHOT_FACTS, self._saved_facts // 2):
-            self.take_snapshot()
 
-    def take_snapshot(self) -> bool:
-        """Write the state; return False where it holds what the transitions log does not hold yet.
+    def close(self) -> bool:
+        """Write the last snapshot; return False where the state is ahead of the transitions log.
 
         Such a snapshot would hide those transitions for ever: a replay begins after it.
         """
         with self.partition.lock:
             if not self._on_disk:
                 return False
-            if self._unsaved_facts:
-                saved.write(self._snapshots, self.partition)
-            self._saved_facts += self._unsaved_facts
-            self._unsaved_facts = 0
+            self._snapshots.take(self.partition)
+        self._snapshots.close()
         return True
 
     def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:
         """Say in the output that a record was passed over."""
         del error  # its text may hold personal data; the log of the process has its type
         partition = self.partition
-        partition.facts_seq = record.seq
+        with partition.lock:
+            self._on_disk = False
+            partition.facts_seq = record.seq
         answer = transitions_pb2.TransitionPack(
             facts_seq=record.seq,
             inbound_seq=partition.inbound_seq,
@@ -98,10 +94,11 @@ class Memberships:
         with self._span(pack):
             for _, facts in itertools.groupby(pack.facts, _input_of):
                 self._decide(list(facts), answer)
+        partition.note_next_due()
         partition.facts_seq = record.seq
         partition.inbound_seq = pack.inbound_seq
         answer.log_time_ms = partition.log_time_ms
-        self._unsaved_facts += len(pack.facts)
+        self._snapshots.count(len(pack.facts))
         return answer.SerializeToString(deterministic=True)
 
     def _decide(

@@ -143,7 +143,7 @@ def _parse(token: str, partitions: int) -> list[Cursor]:
     try:
         content = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
         cursors = [Cursor(seq, index) for seq, index in content]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise _foreign() from None
     numbers = [number for each in cursors for number in (each.seq, each.index)]
     if len(cursors) != partitions or not all(type(each) is int and each >= 0 for each in numbers):

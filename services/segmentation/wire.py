@@ -13,7 +13,7 @@ from coterie.segmentation.v1 import segmentation_service_pb2 as service_pb2
 from coterie.type.v1 import event_pb2, schema_pb2, value_pb2
 from segcore import Event, Item
 from services.kit.errors import DomainError
-from services.kit.ids import profile_id
+from services.kit.ids import parse_request_id, profile_id
 from services.kit.names import audience_name, check_id
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
@@ -62,9 +62,20 @@ def event_of(fact: facts_pb2.Fact, catalog: Mapping[str, CatalogFacts]) -> Event
     items = tuple(_item(line, catalog) for line in event.items)
     sku = properties.get("sku")
     if not items and isinstance(sku, str):
-        items = (_item(event_pb2.LineItem(sku=sku), catalog),)
+        items = (_item(_bare_line(sku, properties), catalog),)
     came_with = f"{fact.came_with.namespace}:{fact.came_with.value}"
     return Event(event.event_id, event.type, occurred_ms, received_ms, came_with, properties, items)
+
+
+def _bare_line(sku: str, properties: Mapping[str, Value]) -> event_pb2.LineItem:
+    """Return the line of an event that names its one item among its properties."""
+    category, brand, price = map(properties.get, ("category", "brand", "price"))
+    return event_pb2.LineItem(
+        sku=sku,
+        category=category if isinstance(category, str) else "",
+        brand=brand if isinstance(brand, str) else "",
+        price=price if isinstance(price, float) else None,
+    )
 
 
 _UNKNOWN = CatalogFacts(None, None, None)
@@ -228,5 +239,5 @@ def parse_new(request: service_pb2.CreateAudienceRequest) -> domain.NewAudience:
         check_id(request.audience_id, "audience_id"),
         request.audience.display_name,
         request.audience.rule,
-        request.request_id,
+        parse_request_id(request.request_id, "request_id"),
     )

@@ -87,7 +87,9 @@ def test_a_filter_leaves_out_other_audiences_and_does_not_confuse_tokens(log: Sq
 
 
 @pytest.mark.parametrize(
-    "token", ["nonsense", "W10=", "W1s5OTksMF1d", "W1sxLCJ4Il1d", "W1stMSwwXV0="]
+    "token",
+    ["nonsense", "W10=", "W1s5OTksMF1d", "W1sxLCJ4Il1d", "W1stMSwwXV0=", "W1tb" * 10_000],
+    ids=range(6),
 )
 def test_a_foreign_token_is_refused(log: SqlLog, token: str) -> None:
     with pytest.raises(InvalidArgument, match="resume_token"):

@@ -1,0 +1,73 @@
+"""What the stage tells others while it works: the snapshot of a stop, and those who ask how far."""
+
+import asyncio
+from pathlib import Path
+
+from coterie.log.v1.facts_pb2 import FactPack
+from segcore.rule import Aggregate, Fold, Rows, Scope
+from segcore.rule_json import to_json
+from services.kit.freshness import Freshness
+from services.kit.log.port import Record
+from services.kit.telemetry import Tracing
+from services.segmentation.app import Audiences
+from services.segmentation.domain import Definition, State
+from services.segmentation.partition import Partition
+from services.segmentation.stage import Memberships
+
+HOUR = 3_600_000
+RULE = to_json(Aggregate(Rows(Scope.EVENT, ("visit",), last_ms=HOUR), Fold.EXISTS))
+
+
+def memberships(directory: Path) -> Memberships:
+    made = Memberships(0, directory, Freshness(), Tracing())
+    made.restore()
+    return made
+
+
+def visited(inbound_seq: int) -> Record:
+    """Return an audience of visitors that goes live, and a visit."""
+    pack = FactPack(inbound_seq=inbound_seq)
+    proposal = pack.facts.add(index=0, log_time_ms=1, received_ms=1).audience_proposal
+    proposal.audience_id, proposal.version, proposal.rule_json = "visitors", 1, RULE
+    live = pack.facts.add(index=1, log_time_ms=1, received_ms=1).audience_activation
+    live.audience_id, live.version = "visitors", 1
+    visit = pack.facts.add(index=2, log_time_ms=1, received_ms=1, profile_id=1).event
+    visit.event_id, visit.type = "e1", "visit"
+    return Record(inbound_seq, pack.SerializeToString(), inbound_seq)
+
+
+def test_what_falls_due_next_is_known_without_asking_the_engine(tmp_path: Path) -> None:
+    made = memberships(tmp_path)
+    assert made.partition.next_due_ms is None
+    made.apply([visited(1)])
+    assert made.partition.next_due_ms == 1 + HOUR
+
+
+def test_no_snapshot_is_taken_while_a_dead_letter_is_on_its_way(tmp_path: Path) -> None:
+    made = memberships(tmp_path)
+    made.apply([visited(1)])
+    made.save(1)
+    assert made._on_disk
+    made.dead_letter(Record(2, b"", 2), "an error")
+    assert not made._on_disk
+    made.save(2)
+    assert made._on_disk
+
+
+def audiences(*partitions: Partition) -> Audiences:
+    async def append(_payload: bytes) -> int:
+        raise AssertionError("nothing is saved here")
+
+    return Audiences(lambda: partitions, Freshness(), append, lambda: 1)
+
+
+def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
+    fast, slow = Partition(0), Partition(1)
+    for each in (fast, slow):
+        each.propose(Definition("visitors", 1, "Visitors", "text", RULE, 1, "req-1"))
+    fast.activate("visitors", 1)
+    reads = audiences(fast, slow)
+    assert asyncio.run(reads.get("visitors")).definition.state is State.BACKFILLING
+    slow.activate("visitors", 1)
+    assert asyncio.run(reads.get("visitors")).definition.state is State.ACTIVE
+    assert asyncio.run(reads.members("visitors")) == ([[], []], "0:0,1:0")

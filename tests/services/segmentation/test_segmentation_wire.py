@@ -1,0 +1,37 @@
+"""What a message of the log comes to in the words of the engine, and what a request may hold."""
+
+import pytest
+
+from coterie.log.v1.facts_pb2 import Fact
+from coterie.segmentation.v1 import audience_pb2
+from coterie.segmentation.v1.segmentation_service_pb2 import CreateAudienceRequest
+from coterie.type.v1.value_pb2 import Value
+from segcore import Item
+from services.kit.errors import InvalidArgument
+from services.segmentation import wire
+from services.segmentation.domain import CatalogFacts
+
+CATALOG = {"S1": CatalogFacts("shoes", "Acme", 10.0)}
+
+
+def view(**properties: Value) -> Fact:
+    fact = Fact(received_ms=1_000)
+    fact.event.event_id = "e1"
+    fact.event.type = "product_view"
+    for name, value in properties.items():
+        fact.event.properties[name].CopyFrom(value)
+    return fact
+
+
+def test_a_bare_sku_is_a_line_with_what_the_event_says_and_else_the_catalog() -> None:
+    said = view(sku=Value(text="S1"), category=Value(text="dresses"), price=Value(number=7.5))
+    assert wire.event_of(said, CATALOG).items == (Item("S1", "dresses", "Acme", 7.5, 1.0),)
+    bare = view(sku=Value(text="S1"), brand=Value(flag=True), price=Value(text="cheap"))
+    assert wire.event_of(bare, CATALOG).items == (Item("S1", "shoes", "Acme", 10.0, 1.0),)
+
+
+def test_a_request_id_is_a_uuid() -> None:
+    wanted = audience_pb2.Audience(display_name="A", rule="true")
+    request = CreateAudienceRequest(audience_id="a", audience=wanted, request_id="x" * 1_000)
+    with pytest.raises(InvalidArgument, match="request_id: expected a UUID"):
+        wire.parse_new(request)
