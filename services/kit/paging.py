@@ -45,7 +45,7 @@ def read_page_token(request: Message, token: str) -> tuple[str | int, ...] | Non
     try:
         padded = token + "=" * (-len(token) % 4)
         content = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _foreign() from None
     if not isinstance(content, list) or content[:1] != [_digest(request)]:
         raise _foreign()

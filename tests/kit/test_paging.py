@@ -52,7 +52,19 @@ def _encoded(content: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "é", "AAAA", "=" * 5, _encoded(7), _encoded([]), _encoded({"a": 1}), "\ud800"]
+    "token",
+    [
+        "x",
+        "é",
+        "AAAA",
+        "=" * 5,
+        _encoded(7),
+        _encoded([]),
+        _encoded({"a": 1}),
+        "\ud800",
+        base64.b64encode(b"[" * 30_000).decode(),
+    ],
+    ids=range(9),
 )
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument, match="page_token: expected"):
