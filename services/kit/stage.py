@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.errors import Unavailable
 from services.kit.log.port import Corrupt, Log, LogError, Record
@@ -113,9 +114,11 @@ def is_passing(error: Exception) -> bool:
         MemoryError,
         OperationalError,
         OSError,
+        PoolTimeout,
         Unavailable,
     )
-    return isinstance(error, passing)
+    # Itself, and none of its kinds, it is what a driver says of a damaged file.
+    return isinstance(error, passing) or type(error) is DatabaseError
 
 
 def describe(error: Exception) -> str:

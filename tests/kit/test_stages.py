@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, delete, insert, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.log.port import APPEND_LIMIT_BYTES, Corrupt, Entry, Fenced, LogError, Record
 from services.kit.log_stage import LogStage
@@ -80,6 +82,19 @@ class Rows:
 
     def dead_letter(self, connection: Connection, record: Record, error: str) -> None:
         connection.execute(insert(rows).values(seq=record.seq, text=error.split(maxsplit=1)[0]))
+
+
+class Failing(Rows):
+    """Keeps rows once the database works."""
+
+    def __init__(self, failure: Exception | None) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def apply(self, connection: Connection, records: Sequence[Record]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        super().apply(connection, records)
 
 
 @pytest.fixture(params=["sqlite://", *filter(None, [os.environ.get("DATABASE_URL")])])
@@ -268,6 +283,22 @@ def test_a_failed_transaction_leaves_nothing_and_costs_the_poisoned_record_only(
     assert stored(database) == [(1, "1"), (2, "ValueError"), (3, "3")]
     assert stage.dead_letters == 1
     assert projection.resets == 5
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [DatabaseError("", {}, Exception("malformed")), PoolTimeout("no connection in 30 s")],
+    ids=["damaged", "no connection"],
+)
+def test_a_database_that_fails_sets_nothing_aside(database: Database, failure: Exception) -> None:
+    projection = Failing(failure)
+    stage = SqlStage("profile", 0, log("facts-0", 2), database, projection)
+    for _ in range(10):
+        with pytest.raises(type(failure)):
+            stage.step(1)
+    projection.failure = None
+    run(stage)
+    assert stored(database) == [(1, "1"), (2, "2")]
 
 
 def test_a_former_owner_of_a_sql_stage_is_fenced(database: Database) -> None:
