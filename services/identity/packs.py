@@ -25,7 +25,7 @@ ANCHOR_PARTITION = 0
 """Whose log takes something of every inbound record."""
 
 VALUE_LIMIT = 256
-"""Characters of an identifier; an attribute's text beyond that is no identifier."""
+"""Characters of an identifier; an attribute's text beyond that, or with U+0000, is none."""
 
 KINDS: Mapping[str, int] = {
     field.name: field.number for field in Inbound.DESCRIPTOR.oneofs_by_name["body"].fields
@@ -60,7 +60,7 @@ def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list
     for namespace in namespaces.order:
         if namespace in attributes:
             text = attributes[namespace].text
-            if 0 < len(text) <= VALUE_LIMIT:
+            if 0 < len(text) <= VALUE_LIMIT and "\0" not in text:
                 found.append((namespace, text))
     return found
 

@@ -28,6 +28,15 @@ def test_an_event_becomes_a_fact_of_its_profile_after_its_identities(place: Work
     assert (facts[2].input_id, facts[2].index, facts[2].log_time_ms) == ("e1", 0, START_MS)
 
 
+def test_an_attribute_that_can_be_no_identifier_links_nobody(place: Workplace) -> None:
+    assert bodies(place.take(attributes("c1", "crm:A", email="a\0b")))[1:] == ["attributes"]
+    assert bodies(place.take(attributes("c2", "crm:A", email="x" * 257))) == ["attributes"]
+    assert bodies(place.take(attributes("c3", "crm:A", email="a@b"))) == [
+        "identity_assigned",
+        "attributes",
+    ]
+
+
 def test_a_fact_came_with_its_primary_identifier_else_the_highest(place: Workplace) -> None:
     highest, primary, missing = (
         place.take(event("e1", "ecid:D", "crm:A"))[-1],
