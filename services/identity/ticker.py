@@ -9,7 +9,7 @@ import structlog
 
 from services.identity.domain.tick_guard import TickGuard
 from services.kit.clock import Clock
-from services.kit.errors import DomainError
+from services.kit.stage import describe
 
 PERIOD_S = 1.0
 
@@ -44,9 +44,8 @@ class Ticker:
             return
         try:
             await self._append(time_ms)
-        except DomainError as error:
-            # The next tick says all that this one would have said.
-            log.warning("tick_not_stored", reason=error.reason)
+        except Exception as error:  # noqa: BLE001  # time goes on: the next tick says what this one would have
+            log.warning("tick_not_stored", error=describe(error))
 
     async def run(self) -> None:
         """Beat until cancelled, each time a second after the last beat began."""

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from services.identity.domain.tick_guard import LEAP_LIMIT_MS, TickGuard
 from services.identity.ticker import Ticker
 from services.kit.errors import Unavailable
@@ -78,13 +80,14 @@ def test_the_ticker_says_why_it_stopped_and_what_to_do() -> None:
     )
 
 
-def test_a_tick_that_was_not_stored_is_not_missed() -> None:
+@pytest.mark.parametrize("failure", [Unavailable("UNAVAILABLE", "no disk"), RuntimeError("gone")])
+def test_a_tick_that_was_not_stored_is_not_missed(failure: Exception) -> None:
     clock = TwoClocks()
     ticks: list[int] = []
 
     async def append(time_ms: int) -> int:
         if time_ms == 10_000:
-            raise Unavailable("UNAVAILABLE", "no disk")
+            raise failure
         ticks.append(time_ms)
         return len(ticks)
 
