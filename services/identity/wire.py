@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +14,7 @@ from services.identity.domain.changes import Assigned, JournalEntry, Merged, Ref
 from services.identity.domain.namespaces import Identifier
 from services.kit.errors import InvalidArgument, invalid_field
 from services.kit.freshness import format_revision
+from services.kit.ids import parse_request_id
 
 RESOLVE_LIMIT = 1_000
 """Identifiers in one Resolve: an answer within milliseconds."""
@@ -40,12 +40,7 @@ def parse_resolve(request: pb.ResolveRequest) -> list[Identifier]:
 
 def parse_link(request: pb.LinkRequest) -> tuple[list[Identifier], str]:
     """Return what to link and the request id, empty for none; raises InvalidArgument."""
-    request_id = request.request_id
-    if request_id:
-        try:
-            request_id = str(uuid.UUID(request_id))
-        except ValueError:
-            raise invalid_field("request_id", "another text", "a UUID") from None
+    request_id = parse_request_id(request.request_id, "request_id")
     return _identifiers(request.identities, 2, LINK_LIMIT), request_id
 
 

@@ -87,6 +87,21 @@ def parse_revision(text: str, field: str) -> int:
     raise _foreign(field)
 
 
+async def check_token(
+    consistency: consistency_pb2.Consistency, freshness: Freshness, latest: Callable[[], int]
+) -> int:
+    """Return the position of the revision that is demanded, 0 for none; see `settle`.
+
+    Who asks another service on behalf of the call checks first: its refusal would name its field.
+    """
+    if not consistency.HasField("at_least"):
+        return 0
+    wanted = parse_revision(consistency.at_least, "consistency.at_least")
+    if wanted > freshness.position and wanted > await asyncio.to_thread(latest):
+        raise _foreign("consistency.at_least")
+    return wanted
+
+
 async def settle(
     consistency: consistency_pb2.Consistency, freshness: Freshness, latest: Callable[[], int]
 ) -> None:
@@ -97,9 +112,7 @@ async def settle(
     """
     match consistency.WhichOneof("requirement"):
         case "at_least":
-            wanted = parse_revision(consistency.at_least, "consistency.at_least")
-            if wanted > freshness.position and wanted > await asyncio.to_thread(latest):
-                raise _foreign("consistency.at_least")
+            wanted = await check_token(consistency, freshness, latest)
         case "latest" if consistency.latest:
             wanted = await asyncio.to_thread(latest)
         case _:

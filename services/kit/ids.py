@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import uuid
 
+from services.kit.errors import invalid_field
+
 ORDINAL_BITS = 32
 ORDINAL_LIMIT = 1 << ORDINAL_BITS
 """Ordinals are 32-bit numbers, because that is what a roaring bitmap holds."""
@@ -17,6 +19,18 @@ _NAMESPACE = uuid.UUID("8d9c2b52-7a0e-5f43-9c1d-3f1f5a1f0e11")
 def new_id() -> str:
     """Return a random UUID: the one place of randomness."""
     return str(uuid.uuid4())
+
+
+def parse_request_id(text: str, field: str) -> str:
+    """Return the id of a request in its usual form, empty for none; raises InvalidArgument.
+
+    >>> parse_request_id("8D9C2B52-7A0E-5F43-9C1D-3F1F5A1F0E11", "request_id")
+    '8d9c2b52-7a0e-5f43-9c1d-3f1f5a1f0e11'
+    """
+    try:
+        return str(uuid.UUID(text)) if text else ""
+    except ValueError:
+        raise invalid_field(field, "another text", "a UUID") from None
 
 
 def derive_id(*parts: str) -> str:

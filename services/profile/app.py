@@ -9,7 +9,7 @@ from typing import Protocol
 from coterie.rpc.v1 import consistency_pb2
 from coterie.type.v1 import identity_pb2, schema_pb2
 from services.kit.errors import invalid_field
-from services.kit.freshness import Freshness, settle
+from services.kit.freshness import Freshness, check_token, settle
 from services.kit.ids import partition_of
 from services.kit.rules import vocabulary
 from services.profile import checks, domain
@@ -92,6 +92,7 @@ class Profiles:
         match who.WhichOneof("person"):
             case "identity":
                 checks.check_identity(who.identity, "who.identity")
+                await check_token(consistency, self._freshness[0], self._latest)
                 return await self._identities.resolve(who.identity, consistency)
             case "profile_id":
                 return who.profile_id

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -130,6 +131,46 @@ def test_a_token_from_elsewhere_is_refused_and_not_waited_for(tmp_path: Path) ->
             request = profile_pb.GetSchemaRequest(consistency={"at_least": token})
             found = await failure(app.profile.GetSchema(request))
             assert (found[0], found[2]) == ("INVALID_ARGUMENT", "INVALID_TOKEN")
+
+    in_suite(tmp_path, story)
+
+
+def test_a_call_that_asks_identity_first_refuses_what_is_wrong_in_its_own_words(
+    tmp_path: Path,
+) -> None:
+    async def story(app: App) -> None:
+        await app.create("vip", 'events("purchase").exists()')
+        membership = partial(segmentation_pb.GetMembershipRequest, audience="audiences/vip")
+        reads = (
+            (app.profile.GetProfile, profile_pb.GetProfileRequest),
+            (app.segmentation.GetMembership, membership),
+        )
+        for read, request in reads:
+            for token in ("soon", "999999"):
+                wrong = request(who=who("crm:x"), consistency={"at_least": token})
+                found = await failure(read(wrong))
+                assert (found[0], found[2]) == ("INVALID_ARGUMENT", "INVALID_TOKEN")
+            for nobody in ("No Good:x", "crm:"):
+                found = await failure(read(request(who=who(nobody))))
+                assert (found[0], found[2]) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+                assert found[3]["field"].startswith("who.identity")
+
+    in_suite(tmp_path, story)
+
+
+def test_a_request_that_is_repeated_gets_the_first_answer(tmp_path: Path) -> None:
+    async def story(app: App) -> None:
+        wanted = audience_pb2.Audience(display_name="A", rule='events("purchase").exists()')
+        request = segmentation_pb.CreateAudienceRequest(
+            audience_id="a", audience=wanted, request_id="8D9C2B52-7A0E-5F43-9C1D-3F1F5A1F0E11"
+        )
+        first = await app.segmentation.CreateAudience(request)
+        await app.client.wait_progress(first.revision)
+        again = await app.segmentation.CreateAudience(request)
+        assert again.audience.state == audience_pb2.AUDIENCE_STATE_BACKFILLING
+        request.audience.rule = "true"
+        reused = await failure(app.segmentation.CreateAudience(request))
+        assert (reused[0], reused[2]) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
 
     in_suite(tmp_path, story)
 
