@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pyroaring import BitMap
@@ -55,21 +56,26 @@ class Watcher:
         dropped. An empty set of audiences means all.
         """
         cursors = await asyncio.to_thread(self._begin, token, from_start)
+        loop = asyncio.get_running_loop()
+        told_s = loop.time()
         while True:
             seen = self._freshness.position
-            told = False
+            read = False
             for partition, cursor in enumerate(cursors):
                 for batch in await asyncio.to_thread(self._next, partition, cursor, audiences):
-                    told = True
+                    read = True
                     cursor.seq, cursor.index = batch.seq, batch.index
                     if batch.found:
                         yield Told(batch.found, _token(cursors))
-            if not told:
-                try:
-                    async with asyncio.timeout(QUIET_S):
+                        told_s = loop.time()
+            if loop.time() >= told_s + QUIET_S:
+                # Records of others, or of ticks, come all the time: they are nothing to tell.
+                yield Told([], _token(cursors))
+                told_s = loop.time()
+            elif not read:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(told_s + QUIET_S):
                         await self._freshness.wait_for(seen + 1)
-                except TimeoutError:
-                    yield Told([], _token(cursors))
 
     def _begin(self, token: str, from_start: bool) -> list[Cursor]:  # noqa: FBT001  to_thread passes by position
         if token:

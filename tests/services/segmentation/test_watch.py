@@ -96,6 +96,33 @@ def test_a_foreign_token_is_refused(log: SqlLog, token: str) -> None:
         collect(log, token)
 
 
+def test_a_stream_with_nothing_to_tell_gives_tokens_while_records_come_all_the_time(
+    log: SqlLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.segmentation.watch.QUIET_S", 0.1)
+    freshness = Freshness()
+
+    async def come(seq: int) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            seq += 1
+            log.append([Entry(pack(one("others", 9)) if seq % 2 else pack(), seq)])
+            freshness.reached(seq)
+
+    async def run() -> None:
+        coming = asyncio.create_task(come(log.last_seq()))
+        stream = Watcher([log], freshness).watch(frozenset({"nobodys"}), "", from_start=False)
+        former = ""
+        for _ in range(3):
+            told = await anext(stream)
+            assert told.transitions == []
+            assert told.token != former
+            former = told.token
+        coming.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
 def test_a_token_before_what_the_log_holds_names_the_oldest_usable_one(log: SqlLog) -> None:
     first = collect(log)[0][1]
     log.trim(4)
