@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 
 from google.protobuf.message import Message
 
@@ -16,6 +17,9 @@ MAX_PAGE_SIZE = 1000
 _NOT_THE_QUERY = frozenset({"page_size", "page_token", "consistency"})
 """Fields that may differ from page to page."""
 _DIGEST_BYTES = 12
+_INTEGERS = 1 << 63
+_BEYOND_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that no database keeps in a text."""
 
 
 def page_size(requested: int, field: str = "page_size") -> int:
@@ -50,9 +54,16 @@ def read_page_token(request: Message, token: str) -> tuple[str | int, ...] | Non
     if not isinstance(content, list) or content[:1] != [_digest(request)]:
         raise _foreign()
     key = content[1:]
-    if not key or not all(type(part) in (str, int) for part in key):
+    if not key or not all(map(_can_be_key, key)):
         raise _foreign()
     return tuple(key)
+
+
+def _can_be_key(part: object) -> bool:
+    """Tell whether a part of a token is a text or a number that a table could hold."""
+    if type(part) is str:
+        return _BEYOND_TEXT.search(part) is None
+    return type(part) is int and abs(part) < _INTEGERS
 
 
 def _digest(request: Message) -> str:

@@ -76,3 +76,10 @@ def test_a_token_without_a_key_or_with_another_kind_of_key_is_refused() -> None:
     for content in ([digest], [digest, 1.5], [digest, None], [digest, True]):
         with pytest.raises(InvalidArgument):
             read_page_token(_request(), _encoded(content).rstrip("="))
+
+
+@pytest.mark.parametrize("part", [1 << 63, -(10**4_000), "\ud800", "\0"], ids=range(4))
+def test_a_key_that_no_table_could_hold_is_refused(part: str | int) -> None:
+    token = issue_page_token(_request(), 1, part)
+    with pytest.raises(InvalidArgument, match="page_token: expected"):
+        read_page_token(_request(), token)
