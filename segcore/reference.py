@@ -182,19 +182,24 @@ def next_change_ms(  # noqa: PLR0913
     those refer to) are followed through time.
     """
     known = rules or {}
+    followed = _followed(expression, known)
 
     def at(instant_ms: int, *, settled: bool) -> Value:
-        def member(audience_id: str) -> bool:
-            if audience_id in known:
-                moment = Moment(history, instant_ms, member, settled)
-                return value_at(known[audience_id], moment) is True
-            return in_audience(audience_id)
+        inside: dict[str, bool] = {}
 
-        return value_at(expression, Moment(history, instant_ms, member, settled))
+        def member(audience_id: str) -> bool:
+            return inside[audience_id] if audience_id in known else in_audience(audience_id)
+
+        moment = Moment(history, instant_ms, member, settled)
+        for audience_id in followed:
+            inside[audience_id] = value_at(known[audience_id], moment) is True
+        return value_at(expression, moment)
 
     horizon_ms = now_ms if settled else now_ms - 1
     current = at(now_ms, settled=settled)
-    for instant_ms in sorted(_departures(expression, history, known)):
+    roots = (expression, *(known[audience_id] for audience_id in followed))
+    instants = set().union(*(_departures(root, history) for root in roots))
+    for instant_ms in sorted(instants):
         if instant_ms > horizon_ms and at(instant_ms, settled=True) != current:
             return instant_ms
     return None
@@ -217,20 +222,33 @@ def children_of(expression: Expression | Rows) -> list[Expression | Rows]:
     return parts
 
 
-def _departures(
-    expression: Expression, history: History, rules: Mapping[str, Expression]
-) -> set[int]:
+def _followed(expression: Expression, rules: Mapping[str, Expression]) -> list[str]:
+    """Return the audiences of `rules` that this refers to, each once and after its own parents."""
+    order: dict[str, None] = {}
+    pending = [(audience_id, False) for audience_id in _audiences_in(expression)]
+    while pending:
+        audience_id, parents_done = pending.pop()
+        if parents_done:
+            order[audience_id] = None
+        elif audience_id in rules and audience_id not in order:
+            pending.append((audience_id, True))
+            pending += [(parent, False) for parent in _audiences_in(rules[audience_id])]
+    return list(order)
+
+
+def _audiences_in(expression: Expression) -> list[str]:
+    return [node.audience_id for node in nodes_of(expression) if isinstance(node, InAudience)]
+
+
+def _departures(expression: Expression, history: History) -> set[int]:
     instants: set[int] = set()
     for node in nodes_of(expression):
         if isinstance(node, Rows) and node.last_ms is not None:
-            window_ms = node.last_ms
             instants |= {
-                event.occurred_ms + window_ms
+                event.occurred_ms + node.last_ms
                 for event in history.events
                 if event.type in node.types
             }
-        elif isinstance(node, InAudience) and node.audience_id in rules:
-            instants |= _departures(rules[node.audience_id], history, rules)
     return instants
 
 

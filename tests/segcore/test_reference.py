@@ -177,6 +177,18 @@ def test_the_next_change_is_the_first_instant_at_which_the_value_differs() -> No
     assert next_change_ms(count, history, 110, lambda _: True, settled=False) == 110
 
 
+def test_the_next_change_is_found_through_any_number_of_audiences_on_audiences() -> None:
+    rules: dict[str, Expression] = {
+        "level-0": Aggregate(Rows(Scope.EVENT, ("buy",), None, 50), Fold.EXISTS)
+    }
+    for level in range(1, 1_000):
+        below = rule.InAudience(f"level-{level - 1}")
+        rules[f"level-{level}"] = rule.All((below, rule.Not(rule.Not(below))))
+    top = rule.InAudience("level-999")
+    found = next_change_ms(top, History((bought(60),)), NOW, lambda _: True, rules=rules)
+    assert found == 110
+
+
 def test_numbers_have_a_decimal_text() -> None:
     numbers = (0, 1, -1_500_000, 400 * MICRO)
     assert [to_text(n) for n in numbers] == ["0", "0.000001", "-1.5", "400"]
