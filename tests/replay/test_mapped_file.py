@@ -192,6 +192,17 @@ def test_filters_leave_rows_out_and_count_them(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("form", "instant"), [("epoch_s", 1e12), ("epoch_ms", -7e13)])
+def test_a_number_that_is_no_time_of_any_year_is_rejected(
+    tmp_path: Path, form: str, instant: float
+) -> None:
+    mapping = read_mapping("m", ROWS.replace("column: at,", f"column: at, format: {form},"))
+    path = write(tmp_path, HEAD, f"{instant},view,7,a,,,", "86400000,view,7,a,,,")
+    source = MappedFile(path, mapping)
+    assert len(events(source)) == 1
+    assert source.tally.rejections.lines == {f"at is no such time ({form})": [2]}
+
+
 def test_a_quoted_cell_may_span_lines(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD, '2026-01-01,view,7,"a\nb",,,', "x,view,7,a,,,")
     source = MappedFile(path, read_mapping("m", ROWS))
@@ -267,5 +278,5 @@ def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="found none among 1 rows"):
+    with pytest.raises(SourceError, match=r"found none among 1 rows; at is no such time \(iso\)"):
         MappedFile(write(tmp_path, HEAD, "x,y,z,,,,"), read_mapping("m", ROWS)).prepare()

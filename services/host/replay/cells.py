@@ -13,6 +13,9 @@ from services.host.replay.mapping import Time, TimeFormat
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MILLISECOND = dt.timedelta(milliseconds=1)
+FIRST_MS = (dt.datetime.min.replace(tzinfo=dt.UTC) - EPOCH) // MILLISECOND
+LAST_MS = (dt.datetime.max.replace(tzinfo=dt.UTC) - EPOCH) // MILLISECOND
+"""The years 1 to 9999. A number beyond them is mostly one of milliseconds, read as seconds."""
 FLAGS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
@@ -57,13 +60,19 @@ def time_reader(time: Time) -> Callable[[str], int]:
     """
     match time.format:
         case TimeFormat.EPOCH_SECONDS:
-            return lambda cell: round(float(cell) * 1000)
+            return lambda cell: _since_epoch(float(cell) * 1000)
         case TimeFormat.EPOCH_MILLISECONDS:
-            return lambda cell: round(float(cell))
+            return lambda cell: _since_epoch(float(cell))
         case TimeFormat.ISO:
             return lambda cell: _milliseconds(dt.datetime.fromisoformat(cell), time.zone)
         case pattern:
             return lambda cell: _milliseconds(_parsed(cell, pattern), time.zone)
+
+
+def _since_epoch(milliseconds: float) -> int:
+    if not FIRST_MS <= milliseconds <= LAST_MS:
+        raise ValueError("expected an instant of the years 1 to 9999, found another")
+    return round(milliseconds)
 
 
 def _parsed(cell: str, pattern: str) -> dt.datetime:

@@ -89,8 +89,11 @@ class MappedFile:
     def _count(self) -> int:
         count, _, _ = self._spool.span()
         if not count:
+            why = "".join(
+                f"; {reason}" for reason, _ in self.tally.rejections.counts.most_common(1)
+            )
             raise SourceError(
-                f"{self._path}: expected events, found none among {self.tally.rows} rows"
+                f"{self._path}: expected events, found none among {self.tally.rows} rows{why}"
             )
         taken = count if self._limit is None else min(count, self._limit)
         self.tally.happenings = taken
