@@ -53,6 +53,20 @@ def test_status_says_what_does_not_answer(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "vip", "9" * 23),
+        ("explain", "vip", "٣"),
+        ("audience", "members", "a", "--limit", "-1"),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_a_mistake_of_usage(arguments: tuple[str, ...]) -> None:
+    code, output = _invoke(*arguments, "--address", "127.0.0.1:1")
+    assert code == 2
+    assert "Usage: " in output
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_reports_serves_and_stops_at_a_signal(data_dir: Path, number: signal.Signals) -> None:
     environment = {

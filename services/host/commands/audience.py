@@ -85,7 +85,9 @@ def get(audience_id: str, config: Path | None, address: str | None) -> None:
 
 @audience.command()
 @click.argument("audience_id")
-@click.option("--limit", default=20, show_default=True, help="How many to show.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many to show."
+)
 @config_option
 @address_option
 def members(audience_id: str, limit: int, config: Path | None, address: str | None) -> None:

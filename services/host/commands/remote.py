@@ -16,6 +16,8 @@ from coterie.type.v1 import identity_pb2
 from services.kit.config import ConfigError, load_config
 
 TIMEOUT_S = 30.0
+PROFILE_ID_DIGITS = 19
+"""As many as any profile id has: more would not fit the 64 bits of the field."""
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def parse_who(text: str) -> identity_pb2.Who:
     namespace, colon, value = text.partition(":")
     if colon and namespace and value:
         return identity_pb2.Who(identity=identity_pb2.Identity(namespace=namespace, value=value))
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) <= PROFILE_ID_DIGITS:
         return identity_pb2.Who(profile_id=int(text))
     raise click.BadParameter(f"expected NAMESPACE:VALUE or a profile id, found {text!r}")
 
