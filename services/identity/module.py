@@ -20,7 +20,7 @@ from services.identity.store import STAGE, IdentityStore
 from services.identity.ticker import Ticker
 from services.kit.config import Config
 from services.kit.freshness import Freshness
-from services.kit.log.batching import GroupCommit
+from services.kit.log.batching import JOIN_BYTES, GroupCommit
 from services.kit.log_stage import LogStage
 from services.kit.module import Context
 from services.kit.stage import StageState
@@ -44,7 +44,7 @@ class IdentityModule:
         sinks = [context.logs(f"facts-{number}") for number in range(self._rules.partitions)]
         self._stage = LogStage(STAGE, 0, self._inbound_log, sinks, self._derivation)
         self.stages = (self._stage,)
-        self._commit = GroupCommit(self._inbound_log)
+        self._commit = GroupCommit(self._inbound_log, join_bytes=JOIN_BYTES)
         self._writer = InboundWriter(self._commit)
         self._ticker: Ticker | None = None
         self._ticking: asyncio.Task[None] | None = None

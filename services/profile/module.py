@@ -10,7 +10,7 @@ from coterie.log.v1 import inbound_pb2
 from coterie.profile.v1 import profile_service_pb2_grpc as rpc
 from services.kit.clock import ManualClock
 from services.kit.freshness import Freshness
-from services.kit.log.batching import GroupCommit
+from services.kit.log.batching import JOIN_BYTES, GroupCommit
 from services.kit.log.port import Log
 from services.kit.module import Context
 from services.kit.sql_stage import SqlStage
@@ -56,7 +56,7 @@ class ProfileModule:
             SqlStage(STAGE, partition, context.logs(f"facts-{partition}"), database, projection)
             for partition, projection in enumerate(self._projections)
         ]
-        self._commit = GroupCommit(self._inbound)
+        self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
         self._gateway = self._build_gateway(context)
         self._api = self._build_api(context, ProfileStore(database))
 

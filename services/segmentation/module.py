@@ -9,7 +9,7 @@ import grpc.aio
 
 from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
 from services.kit.freshness import Freshness
-from services.kit.log.batching import GroupCommit
+from services.kit.log.batching import JOIN_BYTES, GroupCommit
 from services.kit.log_stage import LogStage
 from services.kit.module import Context
 from services.kit.stage import StageState
@@ -38,7 +38,7 @@ class SegmentationModule:
         self._memberships = [self._derivation(number) for number in self._numbers]
         self.stages = tuple(self._stage(number) for number in self._numbers)
         self._inbound = context.logs("inbound")
-        self._commit = GroupCommit(self._inbound)
+        self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
         self._builder: Builder | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -42,6 +42,23 @@ async def handed_over(commits: GroupCommit, payloads: Sequence[bytes]) -> list[a
     return tasks
 
 
+def test_neighbours_are_joined_up_to_the_limit_and_each_learns_the_sequence_of_its_record() -> None:
+    async def scene() -> None:
+        log = SlowLog()
+        commits = GroupCommit(log, join_bytes=10)
+        first = await handed_over(commits, [b"a"])
+        await log.has_begun()
+        others = await handed_over(commits, [b"bbbb", b"cccc", b"dddd", b"e" * 30, b"f", b"g"])
+        for _ in range(2):
+            log.let_go.release()
+        assert await asyncio.gather(*first, *others) == [1, 2, 2, 3, 4, 5, 5]
+        payloads = [record.payload for record in log.read(0, 10)]
+        assert payloads == [b"a", b"bbbbcccc", b"dddd", b"e" * 30, b"fg"]
+        await commits.close()
+
+    asyncio.run(scene())
+
+
 def test_what_arrives_during_a_commit_goes_into_the_next_one() -> None:
     async def scene() -> None:
         log = SlowLog()
