@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import grpc.aio
 
 from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
+from services.kit.errors import Unavailable
 from services.kit.freshness import Freshness
 from services.kit.log.batching import JOIN_BYTES, GroupCommit
+from services.kit.log.port import LogError
 from services.kit.log_stage import LogStage
 from services.kit.module import Context
 from services.kit.stage import StageState
@@ -45,19 +47,19 @@ class SegmentationModule:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer."""
         api = SegmentationApi(
-            Audiences(self._partitions, self._freshness, self._commit.append, self._now_ms),
+            Audiences(self._partitions, self._freshness, self._append, self._now_ms),
             Watcher(
                 [self._context.logs(f"transitions-{n}") for n in self._numbers], self._freshness
             ),
             Identities(self._context.peer("identity")),
             self._freshness,
-            self._latest,
+            self._inbound.last_seq,
         )
         rpc.add_SegmentationServiceServicer_to_server(api, server)
 
     async def start(self) -> None:
         """Start to build what is proposed."""
-        self._builder = Builder(self._partitions, self._commit.append, self._now_ms)
+        self._builder = Builder(self._partitions, self._append, self._now_ms)
         for derivation in self._memberships:
             derivation.on_definition = self._builder.wake
         self._builder.wake()
@@ -119,9 +121,13 @@ class SegmentationModule:
             return log_time_ms
         return max(self._context.clock.now_ms(), log_time_ms)
 
-    def _latest(self) -> int:
-        last = self._inbound.last()
-        return last.seq if last else 0
+    async def _append(self, payload: bytes) -> int:
+        try:
+            return await self._commit.append(payload)
+        except LogError as error:
+            raise Unavailable(
+                "UNAVAILABLE", "the log did not confirm the write: send the same request again"
+            ) from error
 
 
 def build(context: Context) -> SegmentationModule:

@@ -17,6 +17,8 @@ from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.type.v1 import event_pb2
 from services.host.embedded import Suite
 from services.kit.config import Config
+from services.kit.log.port import LogError
+from services.kit.log.sql import SqlLog
 from tests.pipeline.harness import DAY, FREE_PORTS, NOON, App, event, running, who
 
 
@@ -171,6 +173,22 @@ def test_a_request_that_is_repeated_gets_the_first_answer(tmp_path: Path) -> Non
         request.audience.rule = "true"
         reused = await failure(app.segmentation.CreateAudience(request))
         assert (reused[0], reused[2]) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
+
+    in_suite(tmp_path, story)
+
+
+def test_a_definition_that_the_log_did_not_confirm_can_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise LogError("the disk is full")
+
+    async def story(app: App) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(SqlLog, "append", fail)
+            unsure = await failure(create(app, "vip", 'events("purchase").exists()'))
+        assert (unsure[0], unsure[2]) == ("UNAVAILABLE", "UNAVAILABLE")
+        await app.create("vip", 'events("purchase").exists()')
 
     in_suite(tmp_path, story)
 
