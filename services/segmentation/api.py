@@ -14,7 +14,6 @@ from coterie.type.v1 import identity_pb2
 from services.kit import paging
 from services.kit.errors import NotFound, invalid_field
 from services.kit.freshness import Freshness, check_token, format_revision, settle
-from services.kit.ids import profile_id
 from services.kit.names import parse_audience_name
 from services.segmentation import wire
 from services.segmentation.app import Audiences
@@ -95,12 +94,7 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         """Stream the members of one audience."""
         audience_id = parse_audience_name(request.audience, "audience")
         await self._settle(request.consistency)
-        by_partition, revision = await self._audiences.members(audience_id)
-        people = [
-            profile_id(number, ordinal)
-            for number, ordinals in enumerate(by_partition)
-            for ordinal in ordinals
-        ]
+        people, revision = await self._audiences.members(audience_id)
         for start in range(0, max(len(people), 1), MEMBERS_A_MESSAGE):
             part = people[start : start + MEMBERS_A_MESSAGE]
             yield pb.ListMembersResponse(profile_ids=part, revision=revision)

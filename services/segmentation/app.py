@@ -94,8 +94,8 @@ class Audiences:
         self._active(audience_id)
         return await asyncio.to_thread(self._membership, audience_id, person)
 
-    async def members(self, audience_id: str) -> tuple[list[list[int]], str]:
-        """Return ascending ordinals by partition, and the facts positions that they hold for."""
+    async def members(self, audience_id: str) -> tuple[list[int], str]:
+        """Return ascending profile ids, and the facts positions that they hold for."""
         self._active(audience_id)
         return await asyncio.to_thread(self._members, audience_id)
 
@@ -160,13 +160,15 @@ class Audiences:
             current = partition.current(ordinal)
             return partition.membership(audience_id, current, profile_id(partition.number, current))
 
-    def _members(self, audience_id: str) -> tuple[list[list[int]], str]:
-        members, positions = [], []
+    def _members(self, audience_id: str) -> tuple[list[int], str]:
+        people: list[int] = []
+        positions = []
         for partition in self._partitions():
             with partition.lock:
-                members.append(partition.engine.members(audience_id))
+                ordinals = partition.engine.members(audience_id)
                 positions.append(f"{partition.number}:{partition.facts_seq}")
-        return [list(each) for each in members], ",".join(positions)
+            people += [profile_id(partition.number, ordinal) for ordinal in ordinals]
+        return people, ",".join(positions)
 
     def _explain(self, audience_id: str, person: int) -> Explanation:
         partition, ordinal = self._locate(person)

@@ -70,4 +70,4 @@ def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
     assert asyncio.run(reads.get("visitors")).definition.state is State.BACKFILLING
     slow.activate("visitors", 1)
     assert asyncio.run(reads.get("visitors")).definition.state is State.ACTIVE
-    assert asyncio.run(reads.members("visitors")) == ([[], []], "0:0,1:0")
+    assert asyncio.run(reads.members("visitors")) == ([], "0:0,1:0")
