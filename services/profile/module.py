@@ -95,7 +95,12 @@ class ProfileModule:
             raise TypeError(f"a virtual clock is a ManualClock, found {type(virtual).__name__}")
         return Gateway(
             append=InboundAppender(self._commit).append,
-            stamps=Stamps(context.clock, virtual, _last_stamp_ms(self._inbound)),
+            stamps=Stamps(
+                context.clock,
+                virtual,
+                _last_stamp_ms(self._inbound),
+                lambda: max(projection.log_time_ms for projection in self._projections),
+            ),
             backlog=Backlog(
                 lambda: min(freshness.position for freshness in self._freshness),
                 context.config.max_backlog_packs,

@@ -6,22 +6,37 @@ instant comes before an input at it. So a stamp that goes on in virtual time bri
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.kit.clock import Clock, ManualClock
 from services.kit.errors import FailedPrecondition
 
 
 class Stamps:
-    """The stamps of one gateway: they never run back. `virtual` is the virtual clock, if there."""
+    """The stamps of one gateway: they never run back. `virtual` is the virtual clock, if there.
 
-    def __init__(self, clock: Clock, virtual: ManualClock | None = None, last_ms: int = 0) -> None:
+    `log_time_ms` tells how far time has come in the log: where identity is another process, its
+    ticks move no clock here.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        virtual: ManualClock | None = None,
+        last_ms: int = 0,
+        log_time_ms: Callable[[], int] = int,
+    ) -> None:
         self._clock = clock
         self._virtual = virtual
+        self._log_time_ms = log_time_ms
         self._last_ms = last_ms
         self._ticked = True
         self._follow(last_ms)
 
     def begin(self) -> None:
         """Read the clock, for all inputs of a batch that say nothing of their receipt."""
+        if self._virtual is not None:
+            self._follow(self._log_time_ms())
         self._last_ms = max(self._last_ms, self._clock.now_ms())
 
     @property

@@ -34,6 +34,7 @@ from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.rpc.v1 import consistency_pb2
 from coterie.type.v1 import identity_pb2
 from services.kit.clock import Clock, ManualClock, SystemClock
+from services.kit.log.port import Entry
 from services.kit.telemetry import Tracing
 
 PERSONAL = "ada@example.org"
@@ -323,6 +324,21 @@ def test_a_restart_goes_on_where_the_log_ended(data_dir: Path) -> None:
 
     _play(data_dir, before)
     _play(data_dir, after)
+
+
+def test_a_virtual_clock_that_another_process_moves_is_followed(data_dir: Path) -> None:
+    async def story(world: World) -> None:
+        tick = inbound_pb2.Inbound(received_ms=T0 + 5000)
+        tick.tick.SetInParent()
+        world.inbound.append([Entry(inbound_pb2.InboundPack(inputs=[tick]).SerializeToString())])
+        world.work()
+        await _send(world, input_of(attributes({"age": "x"})))
+        last = world.inbound.last()
+        assert last is not None
+        (kept,) = inbound_pb2.InboundPack.FromString(last.payload).inputs
+        assert kept.received_ms == T0 + 5000
+
+    _play(data_dir, story)
 
 
 def test_the_machines_clock_stamps_and_refuses_other_stamps(data_dir: Path) -> None:
