@@ -82,8 +82,11 @@ def read(directory: Path, number: int) -> Partition | None:
         for name, data in sections.items()
         if name.startswith(_ENGINE)
     }
-    partition = Partition(number, Engine.load(engine_sections))
-    _restore(partition, sections)
+    try:
+        partition = Partition(number, Engine.load(engine_sections))
+        _restore(partition, sections)
+    except (KeyError, TypeError, ValueError):  # whole as a file, and of another Coterie than this
+        return None
     return partition
 
 

@@ -40,13 +40,13 @@ class Snapshots:
 
     def take_if_due(self, partition: Partition) -> None:
         """Begin a snapshot where enough has happened: each costs what the whole state is large."""
-        if self._unsaved_facts >= max(SNAPSHOT_FACTS, self._saved_facts // 2):
+        busy = self._writing is not None and not self._writing.done()
+        if not busy and self._unsaved_facts >= max(SNAPSHOT_FACTS, self._saved_facts // 2):
             self.take(partition)
 
     def take(self, partition: Partition) -> None:
-        """Begin a snapshot, unless nothing has happened or one is still being written."""
-        busy = self._writing is not None and not self._writing.done()
-        if self._closed or busy or not self._unsaved_facts:
+        """Begin a snapshot, unless nothing has happened; one that is being written ends first."""
+        if self._closed or not self._unsaved_facts:
             return
         captured = saved.capture(partition)
         self._saved_facts += self._unsaved_facts
@@ -61,6 +61,6 @@ class Snapshots:
     def _write(self, captured: saved.Captured) -> None:
         try:
             saved.write(self._directory, captured)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # the root of the thread's work: it logs
             # The log has all of it: a snapshot that failed only makes the next start slower.
             log.warning("snapshot_failed", partition=self._number, error=describe(error))
