@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationSe
 from services.host.commands.audience import LATEST, address_option, because, config_option
 from services.host.commands.remote import TIMEOUT_S, channel, parse_who, show_time
 from services.kit.names import audience_name
+
+FILE_WIDTH = 1000
 
 MARKS = {"true": ("✓ ", "green"), "false": ("✗ ", "red")}
 
@@ -31,15 +34,17 @@ def explain(audience_id: str, who: str, config: Path | None, address: str | None
     )
     with channel("segmentation", config, address) as opened:
         answer = SegmentationServiceStub(opened).Explain(request, timeout=TIMEOUT_S)
-    print_explanation(answer, who, Console())
+    print_explanation(answer, who)
 
 
-def print_explanation(answer: pb.ExplainResponse, who: str, console: Console) -> None:
+def print_explanation(answer: pb.ExplainResponse, who: str) -> None:
     """Print an explanation: the verdict in a sentence, then the rule clause by clause."""
+    # A terminal wraps what is too long for it; a file has no width, and nothing may be cut off.
+    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
     console.print(_verdict(answer, who), soft_wrap=True)
     tree = Tree(_clause_line(answer.clause))
     _grow(tree, answer.clause)
-    console.print(tree, soft_wrap=True)
+    console.print(tree)
     if answer.clause.HasField("next_change_time"):
         when = show_time(answer.clause.next_change_time)
         console.print(f"If nothing else happens, this changes at {when}.")

@@ -122,7 +122,7 @@ def _print(outcome: Outcome) -> None:
     click.echo(summary(outcome))
     if outcome.example is not None:
         click.echo("\nOne of them, explained:\n")
-        print_explanation(outcome.example.explanation, outcome.example.who, Console())
+        print_explanation(outcome.example.explanation, outcome.example.who)
     click.echo(f"\n{details(outcome)}")
 
 
