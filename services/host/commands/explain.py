@@ -81,7 +81,8 @@ def _clause_line(clause: audience_pb2.Clause) -> Text:
     if not mark:
         line.append(f" = {clause.value}", style="bold")
     if clause.row_count:
-        line.append(f"   {clause.row_count:,} rows", style="dim")
+        unit = "row" if clause.row_count == 1 else "rows"
+        line.append(f"   {clause.row_count:,} {unit}", style="dim")
     if clause.HasField("next_change_time"):
         line.append(f"   until {show_time(clause.next_change_time)}", style="dim")
     return line
