@@ -47,9 +47,7 @@ class Memberships:
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Apply facts records; each gives one transitions record, which may hold nothing."""
-        with self.partition.lock:
-            self._on_disk = False
-            return {0: [Entry(self._apply_one(record), record.seq) for record in records]}
+        return {0: [Entry(self._apply_one(record), record.seq) for record in records]}
 
     def save(self, position: int) -> None:
         """The transitions up to `position` are on disk: show them; now and then take a snapshot."""
@@ -91,14 +89,16 @@ class Memberships:
         pack = facts_pb2.FactPack.FromString(record.payload)
         answer = transitions_pb2.TransitionPack(facts_seq=record.seq, inbound_seq=pack.inbound_seq)
         partition = self.partition
-        with self._span(pack):
+        # Taken for one record at a time: a call that reads waits for that, and not for a backlog.
+        with partition.lock, self._span(pack):
+            self._on_disk = False
             for _, facts in itertools.groupby(pack.facts, _input_of):
                 self._decide(list(facts), answer)
-        partition.note_next_due()
-        partition.facts_seq = record.seq
-        partition.inbound_seq = pack.inbound_seq
-        answer.log_time_ms = partition.log_time_ms
-        self._snapshots.count(len(pack.facts))
+            partition.note_next_due()
+            partition.facts_seq = record.seq
+            partition.inbound_seq = pack.inbound_seq
+            answer.log_time_ms = partition.log_time_ms
+            self._snapshots.count(len(pack.facts))
         return answer.SerializeToString(deterministic=True)
 
     def _decide(

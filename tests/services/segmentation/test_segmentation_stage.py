@@ -54,6 +54,26 @@ def test_no_snapshot_is_taken_while_a_dead_letter_is_on_its_way(tmp_path: Path) 
     assert made._on_disk
 
 
+class Turns:
+    """A lock that counts how often it was taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_readers_have_their_turn_between_any_two_records(tmp_path: Path) -> None:
+    made = memberships(tmp_path)
+    turns = made.partition.lock = Turns()
+    made.apply([Record(seq, FactPack(inbound_seq=seq).SerializeToString(), seq) for seq in (1, 2)])
+    assert turns.taken == 2
+
+
 def audiences(*partitions: Partition) -> Audiences:
     async def append(_payload: bytes) -> int:
         raise AssertionError("nothing is saved here")
