@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from services.kit.rules import compile_rule
 from services.segmentation import wire
 from services.segmentation.domain import Audience, Definition, Membership, NewAudience, State
 from services.segmentation.partition import Partition
+
+EXPLAINERS = 2
+"""Threads of their own for explanations: a long one takes none from the other reads."""
 
 
 class Partitions(Protocol):
@@ -53,6 +57,7 @@ class Audiences:
         self._append = append
         self._now_ms = now_ms
         self._saving = asyncio.Lock()
+        self._explainers = ThreadPoolExecutor(EXPLAINERS, thread_name_prefix="explain")
 
     async def create(self, new: NewAudience) -> tuple[Audience, int]:
         """Save an audience; return it and its inbound position.
@@ -102,7 +107,8 @@ class Audiences:
     async def explain(self, audience_id: str, person: int) -> Explanation:
         """Explain one membership, clause by clause, from the person's whole history."""
         self._active(audience_id)
-        return await asyncio.to_thread(self._explain, audience_id, person)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._explainers, self._explain, audience_id, person)
 
     def definitions(self) -> list[Definition]:
         """Return all definitions."""

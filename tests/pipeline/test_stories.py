@@ -1,7 +1,10 @@
 """What a person who runs Coterie sees: events in, memberships out, through the public API."""
 
 import asyncio
+import threading
 from pathlib import Path
+
+import pytest
 
 from coterie.profile.v1 import profile_service_pb2 as profile_pb
 from coterie.rpc.v1 import consistency_pb2
@@ -220,5 +223,30 @@ def test_consent_and_preferences_are_read_back_at_their_revision(tmp_path: Path)
             found = (await app.profile.GetProfile(request)).profile
             assert found.preferred_channel == change_pb2.CHANNEL_SMS
             assert [(c.channel, c.status) for c in found.consents] == [(2, 1)]
+
+    asyncio.run(story())
+
+
+def test_explanations_that_take_long_hold_up_no_other_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("services.segmentation.app.explain", lambda *_, **__: ended.wait(20))
+
+    async def story() -> None:
+        async with running(tmp_path / "data") as app:
+            await app.create("buyer", 'events("purchase").exists()')
+            await app.send(event("p1", "purchase", "crm:beth", received=NOON))
+            await app.member("buyer", "crm:beth")
+            request = segmentation_pb.ExplainRequest(
+                audience="audiences/buyer", who=who("crm:beth")
+            )
+            try:
+                abandoned = [app.segmentation.Explain(request, timeout=1) for _ in range(40)]
+                await asyncio.gather(*abandoned, return_exceptions=True)
+                async with asyncio.timeout(5):
+                    assert (await app.member("buyer", "crm:beth")).member
+            finally:
+                ended.set()
 
     asyncio.run(story())
