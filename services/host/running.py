@@ -15,6 +15,9 @@ from services.kit.stage import Stage
 STAGE_STOP_S = 10.0
 """How long a stage may take to finish its step; a step is a fraction of a second."""
 RECOVERY_LOOK_S = 0.05
+CATCH_UP_LOOK_S = 0.01
+LAG_WORTH_SAYING = 100
+"""Records: some seconds of work at most are behind fewer."""
 HEALTH_S = 0.5
 """How long health may say the former state."""
 
@@ -47,7 +50,11 @@ class Running:
         return next((runner.failed for runner in self._runners if runner.failed), None)
 
     async def start(self) -> None:
-        """Recover the stages, then serve; raises StartError where a stage cannot recover."""
+        """Recover the stages, let them catch up, then serve.
+
+        Who is served before would read a past state as if it were now: an audience that is not
+        there yet, or one half full. Raises StartError where a stage cannot recover.
+        """
         self.module.register(self._server.grpc)
         self._server.serve_progress(self.module.name, self.module.progress)
         for runner in self._runners:
@@ -56,6 +63,8 @@ class Running:
             self.module.stages, self._recovered, self._runners, strict=True
         ):
             await self._recovery(stage, event, runner)
+        for stage, runner in zip(self.module.stages, self._runners, strict=True):
+            await self._caught_up(stage, runner)
         await self.module.start()
         self._started = True
         await self._server.start(self.module.service_names)
@@ -82,6 +91,14 @@ class Running:
                 raise StartError(f"stage {stage.name}-{stage.partition}: {runner.failed}")
             with suppress(TimeoutError):
                 await asyncio.wait_for(recovered.wait(), RECOVERY_LOOK_S)
+
+    async def _caught_up(self, stage: Stage, runner: StageRunner) -> None:
+        """Return once the stage holds what its log held at the start, or fails: health says so."""
+        tail = await asyncio.to_thread(lambda: stage.tail)
+        if tail - stage.position >= LAG_WORTH_SAYING:
+            log.info("catching_up", stage=stage.name, position=stage.position, tail=tail)
+        while stage.position < tail and not runner.failed:  # noqa: ASYNC110  a thread tells nobody
+            await asyncio.sleep(CATCH_UP_LOOK_S)
 
     async def _watch_health(self) -> None:
         serving = True

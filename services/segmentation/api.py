@@ -104,6 +104,9 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
     ) -> AsyncIterator[pb.WatchTransitionsResponse]:
         """Stream entries and exits as they happen."""
         wanted = frozenset(parse_audience_name(name, "audiences") for name in request.audiences)
+        if wanted:
+            await self._settle(consistency_pb2.Consistency(latest=True))
+            self._audiences.check_known(wanted)
         stream = self._watcher.watch(wanted, request.resume_token, from_start=request.from_start)
         async for told in stream:
             transitions = [wire.render_transition(one, person) for one, person in told.transitions]

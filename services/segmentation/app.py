@@ -6,7 +6,7 @@ Every change goes through the inbound log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -113,6 +113,11 @@ class Audiences:
     def definitions(self) -> list[Definition]:
         """Return all definitions."""
         return list(self._partitions()[0].definitions.values())
+
+    def check_known(self, audience_ids: Iterable[str]) -> None:
+        """Raise NotFound for the first id that no audience has."""
+        for audience_id in sorted(audience_ids):
+            self._known(audience_id)
 
     def _definition(self, audience_id: str) -> Definition | None:
         """Return it as far as all partitions have come: each reads its facts at its own speed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
@@ -16,6 +16,7 @@ from services.segmentation import wire
 from services.segmentation.app import Explanation
 
 MISSING = "missing"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def render_explanation(found: Explanation) -> pb.ExplainResponse:
@@ -63,7 +64,7 @@ def show_value(value: Value, kind: Kind | None) -> str:
         case bool():
             return "true" if value else "false"
         case int() if kind is Kind.TIME:
-            return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
+            return (EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
         case int():
             whole, part = divmod(abs(value), MICRO)
             sign = "-" if value < 0 else ""

@@ -131,7 +131,6 @@ def proposal(new: domain.NewAudience, rule_json: str, input_id: str, now_ms: int
     one.audience_proposal.display_name = new.display_name
     one.audience_proposal.rule_text = new.rule_text
     one.audience_proposal.rule_json = rule_json
-    one.audience_proposal.create_ms = now_ms
     return pack.SerializeToString(deterministic=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.kit.errors import Exhausted
-from services.kit.log.batching import GroupCommit
+from services.kit.log.batching import SMALL_BYTES, GroupCommit
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, LogError
 from tests.sim.memory_log import MemoryLog, Stored
 
@@ -126,19 +126,21 @@ def test_an_append_never_holds_more_than_the_limit() -> None:
     asyncio.run(scene())
 
 
-def test_who_comes_when_too_much_waits_is_sent_away() -> None:
+def test_bulk_that_comes_when_too_much_waits_is_sent_away_and_a_small_change_is_not() -> None:
     async def scene() -> None:
         log = SlowLog()
-        commits = GroupCommit(log, queue_limit_bytes=10)
-        first = await handed_over(commits, [b"in hand"])
+        bulk = b"x" * (SMALL_BYTES + 1)
+        commits = GroupCommit(log, queue_limit_bytes=2 * len(bulk))
+        first = await handed_over(commits, [bulk])
         await log.has_begun()
-        waiting = await handed_over(commits, [b"12345", b"1234"])
+        waiting = await handed_over(commits, [bulk, bulk])
         with pytest.raises(Exhausted) as refusal:
-            await commits.append(b"12")
+            await commits.append(bulk)
         assert refusal.value.reason == "BACKLOG_FULL"
+        waiting += await handed_over(commits, [b"a change of consent"])
         for _ in range(2):
             log.let_go.release()
-        assert await asyncio.gather(*first, *waiting) == [1, 2, 3]
+        assert await asyncio.gather(*first, *waiting) == [1, 2, 3, 4]
         await commits.close()
 
     asyncio.run(scene())

@@ -82,6 +82,10 @@ def test_names_that_are_taken_unknown_or_malformed_are_told_apart(tmp_path: Path
         unknown = segmentation_pb.GetAudienceRequest(name="audiences/none")
         missing = await failure(app.segmentation.GetAudience(unknown))
         assert (missing[0], missing[2]) == ("NOT_FOUND", "AUDIENCE_NOT_FOUND")
+        stream = app.segmentation.WatchTransitions(
+            segmentation_pb.WatchTransitionsRequest(audiences=["audiences/vip", "audiences/none"])
+        )
+        assert (await failure(stream.read()))[2] == "AUDIENCE_NOT_FOUND"
         request = segmentation_pb.GetMembershipRequest(audience="audiences/vip", who=who("crm:x"))
         nobody = await failure(app.segmentation.GetMembership(request))
         assert (nobody[0], nobody[2]) == ("NOT_FOUND", "PROFILE_NOT_FOUND")

@@ -114,9 +114,13 @@ def watch(
     names = [audience_name(each) for each in audience_ids]
     request = pb.WatchTransitionsRequest(audiences=names, from_start=from_start)
     with channel("segmentation", config, address) as opened:
-        for part in SegmentationServiceStub(opened).WatchTransitions(request):
-            for one in part.transitions:
-                click.echo(_transition_line(one))
+        stream = SegmentationServiceStub(opened).WatchTransitions(request)
+        try:
+            for part in stream:
+                for one in part.transitions:
+                    click.echo(_transition_line(one))
+        except KeyboardInterrupt:
+            stream.cancel()  # type: ignore[no-untyped-call]  # the stubs of grpc leave it out
 
 
 def because(cause: audience_pb2.Cause.ValueType, cause_id: str) -> str:

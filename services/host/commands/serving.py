@@ -95,14 +95,27 @@ async def _serve(suite: Suite) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await suite.start()
-    try:
-        click.echo(_describe(suite))
-        await stop.wait()
-        click.echo("stopping: calls that have begun are finished first")
-    finally:
-        await suite.stop()
+    if await _started(suite, stop):
+        try:
+            click.echo(_describe(suite))
+            await stop.wait()
+            click.echo("stopping: calls that have begun are finished first")
+        finally:
+            await suite.stop()
     click.echo("stopped")
+
+
+async def _started(suite: Suite, stop: asyncio.Event) -> bool:
+    """Start the suite; return False where a signal came first. Catching up may take a while."""
+    starting, stopping = asyncio.create_task(suite.start()), asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+        return False
+    await starting
+    return True
 
 
 def _describe(suite: Suite) -> str:

@@ -14,8 +14,12 @@ from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, Log, LogError
 QUEUE_LIMIT_BYTES = 8 * APPEND_LIMIT_BYTES
 """What may wait for the disk: some seconds of it. More would only be answered later."""
 
-JOIN_BYTES = 64 * 1024
-"""How large a record may become by joining: about a thousand small events."""
+JOIN_BYTES = 32 * 1024
+"""How large a record may become by joining: fewer than a thousand of the smallest events."""
+
+SMALL_BYTES = 16 * 1024
+RESERVE_BYTES = APPEND_LIMIT_BYTES
+"""What small payloads may take beyond the limit: a change of consent is not refused for bulk."""
 
 BATCH_LIMIT = 1000
 """Records in one append: a cluster's engine takes no more in one batch."""
@@ -62,7 +66,9 @@ class GroupCommit:
                 f"log {self._log.name}: expected at most {APPEND_LIMIT_BYTES} bytes, "
                 f"found {len(payload)}"
             )
-        if self._queue and self._queued_bytes + len(payload) > self._queue_limit_bytes:
+        reserve = RESERVE_BYTES if len(payload) <= SMALL_BYTES else 0
+        full = self._queued_bytes + len(payload) > self._queue_limit_bytes + reserve
+        if self._queue and full:
             raise Exhausted("BACKLOG_FULL", "too much waits to be stored; try again later")
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(payload, answer))
