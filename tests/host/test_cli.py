@@ -46,10 +46,11 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_status_says_what_does_not_answer(tmp_path: Path) -> None:
-    ports = "{identity: 1, profile: 1, segmentation: 1}"
-    code, output = _invoke("status", "--data", str(tmp_path / "none"), COTERIE_PORTS=ports)
+    peers = "{identity: '127.0.0.1:1'}"
+    code, output = _invoke("status", "--data", str(tmp_path / "none"), COTERIE_PEERS=peers)
     assert code == 1
-    assert output.count("no answer") == 3
+    assert output.count("no answer") == 1
+    assert output.count("not running here") == 2
     assert not (tmp_path / "none").exists()
 
 

@@ -51,15 +51,20 @@ async def _ask_all(config: Config) -> list[Answer]:
     return await asyncio.gather(*(_ask(name, _address(config, name)) for name in SERVICES))
 
 
-def _address(config: Config, service: str) -> str:
-    """Return where the service is: as configured, else where it runs in the data directory."""
+def _address(config: Config, service: str) -> str | None:
+    """Return where the service is: as configured, else where it runs in the data directory.
+
+    Not at its usual port: another directory's service may be there.
+    """
     if service in config.peers:
         return config.peers[service]
     found = occupant(config.data_dir, service)
-    return found.address if found and found.address else config.address(service)
+    return found.address if found and found.address else None
 
 
-async def _ask(service: str, address: str) -> Answer:
+async def _ask(service: str, address: str | None) -> Answer:
+    if address is None:
+        return Answer(service, report.NOTHING, "not running here")
     async with grpc.aio.insecure_channel(address) as channel:
         try:
             health = await health_pb2_grpc.HealthStub(channel).Check(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -120,10 +123,10 @@ def _next(outcome: Outcome) -> Iterator[str]:
     example = outcome.example
     what = f"{example.audience_id} {example.who}" if example else "AUDIENCE NAMESPACE:VALUE"
     yield "Look around. In one terminal, with the time that the data has:"
-    yield f"  coterie up --data {outcome.data_dir} --virtual-clock"
+    yield f"  {_command()} up --data {outcome.data_dir} --virtual-clock"
     yield "and in another:"
-    yield "  coterie audience list"
-    yield f"  coterie explain {what}"
+    yield f"  {_command()} audience list"
+    yield f"  {_command()} explain {what}"
 
 
 def _day(time_ms: int) -> str:
@@ -132,3 +135,8 @@ def _day(time_ms: int) -> str:
 
 def _instant(time_ms: int) -> str:
     return f"{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _command() -> str:
+    """Return how this command is called from here: by its path, where that is not searched."""
+    return "coterie" if shutil.which("coterie") else os.path.relpath(sys.argv[0])
