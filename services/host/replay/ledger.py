@@ -45,7 +45,7 @@ def open_ledger(directory: Path, source: str, fingerprint: str) -> Ledger:
     if found.fingerprint != fingerprint:
         raise LedgerError(
             f"{directory}: holds a replay of {found.source}, and this is {source} with other"
-            " content, mapping or audiences; choose another directory with --data, or delete this one"
+            " content, mapping or audiences; choose another --data directory, or delete this one"
         )
     return found
 
