@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from services.host.replay.outcome import AudienceOutcome, Outcome, Phase
 from services.host.report import table
@@ -138,5 +138,7 @@ def _instant(time_ms: int) -> str:
 
 
 def _command() -> str:
-    """Return how this command is called from here: by its path, where that is not searched."""
-    return "coterie" if shutil.which("coterie") else os.path.relpath(sys.argv[0])
+    """Return how this command is called from here: by its path, where it lies below this folder."""
+    path = os.path.relpath(sys.argv[0])
+    here = Path(path).name == "coterie" and not path.startswith(os.pardir)
+    return path if here else "coterie"
