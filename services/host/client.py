@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from coterie.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 from coterie.rpc.v1 import clock_service_pb2, progress_service_pb2
@@ -16,6 +14,7 @@ from coterie.rpc.v1.clock_service_pb2_grpc import ClockServiceStub
 from coterie.rpc.v1.progress_service_pb2_grpc import ProgressServiceStub
 from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceStub
 from services.kit.rpc.channels import open_channel
+from services.kit.rpc.times import timestamp
 from services.kit.telemetry import Tracing
 
 Stages = Sequence[progress_service_pb2.StageProgress]
@@ -70,9 +69,7 @@ class Client:
 
     async def tick(self, to_ms: int, timeout_s: float = WAIT_S) -> Stages:
         """Move a virtual clock, and return once every stage has done what was due until then."""
-        time = Timestamp()
-        time.FromMilliseconds(to_ms)
-        answer = await self._clock.Tick(clock_service_pb2.TickRequest(time=time))
+        answer = await self._clock.Tick(clock_service_pb2.TickRequest(time=timestamp(to_ms)))
         return await self.wait_progress(answer.revision, timeout_s)
 
     async def advance(self, to_ms: int, timeout_s: float = WAIT_S) -> None:

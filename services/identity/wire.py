@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.identity.v1 import identity_service_pb2 as pb
 from coterie.rpc.v1 import clock_service_pb2
 from coterie.type.v1.identity_pb2 import Identity, Who
@@ -15,6 +13,7 @@ from services.identity.domain.namespaces import Identifier
 from services.kit.errors import InvalidArgument, invalid_field
 from services.kit.freshness import format_revision
 from services.kit.ids import parse_request_id
+from services.kit.rpc.times import timestamp
 
 RESOLVE_LIMIT = 1_000
 """Identifiers in one Resolve: an answer within milliseconds."""
@@ -83,7 +82,7 @@ def render_graph(
 
 def _render_entry(entry: JournalEntry) -> pb.GraphEntry:
     rendered = pb.GraphEntry(revision=format_revision(entry.seq), input_id=entry.input_id)
-    rendered.time.CopyFrom(render_time(entry.log_time_ms))
+    rendered.time.CopyFrom(timestamp(entry.log_time_ms))
     match entry.change:
         case Assigned(_, identifier, former):
             rendered.assigned.identity.CopyFrom(render_identity(identifier))
@@ -94,11 +93,6 @@ def _render_entry(entry: JournalEntry) -> pb.GraphEntry:
             rendered.refused.other_profile_id = other
             rendered.refused.reason = reason
     return rendered
-
-
-def render_time(time_ms: int) -> Timestamp:
-    """Return the message of an instant."""
-    return Timestamp(seconds=time_ms // 1_000, nanos=time_ms % 1_000 * 1_000_000)
 
 
 def _identifiers(identities: Sequence[Identity], least: int, most: int) -> list[Identifier]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.profile.v1 import profile_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, value_pb2
 from services.kit.freshness import format_revision
 from services.kit.rpc.status import to_error
+from services.kit.rpc.times import timestamp
 from services.profile import domain
 from services.profile.intake import Receipt
 
@@ -28,7 +27,7 @@ def profile(found: domain.Profile) -> profile_pb2.Profile:
         consents=[_consent(consent) for consent in found.consents],
         preferred_channel=cast("change_pb2.Channel.ValueType", found.preferred_channel),
         event_count=found.event_count,
-        create_time=_time(found.create_ms),
+        create_time=timestamp(found.create_ms),
         merged_profile_ids=found.merged_profile_ids,
     )
 
@@ -37,8 +36,8 @@ def timeline_event(found: domain.TimelineEvent) -> profile_pb2.TimelineEvent:
     """Return one entry of a timeline."""
     return profile_pb2.TimelineEvent(
         event=event_pb2.Event.FromString(found.event),
-        occurred_time=_time(found.moment.occurred_ms),
-        received_time=_time(found.moment.received_ms),
+        occurred_time=timestamp(found.moment.occurred_ms),
+        received_time=timestamp(found.moment.received_ms),
     )
 
 
@@ -76,7 +75,7 @@ def _refused(receipt: Receipt) -> Iterable[pb.RefusedInput]:
 def _attribute(attribute: domain.Attribute) -> profile_pb2.Attribute:
     return profile_pb2.Attribute(
         value=value_pb2.Value.FromString(attribute.value),
-        as_of_time=_time(attribute.as_of_ms),
+        as_of_time=timestamp(attribute.as_of_ms),
         change_id=attribute.change_id,
     )
 
@@ -85,11 +84,6 @@ def _consent(consent: domain.Consent) -> profile_pb2.ConsentState:
     return profile_pb2.ConsentState(
         channel=cast("change_pb2.Channel.ValueType", consent.channel),
         status=cast("change_pb2.ConsentStatus.ValueType", consent.status),
-        as_of_time=_time(consent.as_of_ms),
+        as_of_time=timestamp(consent.as_of_ms),
         change_id=consent.change_id,
     )
-
-
-def _time(time_ms: int) -> Timestamp:
-    seconds, rest_ms = divmod(time_ms, 1000)
-    return Timestamp(seconds=seconds, nanos=rest_ms * 1_000_000)

@@ -11,6 +11,7 @@ from segcore.describe import describe
 from segcore.explain import Clause, Witness
 from segcore.reference import Value
 from segcore.rule import MICRO, Kind
+from services.kit.rpc.times import timestamp
 from services.kit.rules import clause_text
 from services.segmentation import wire
 from services.segmentation.app import Explanation
@@ -24,7 +25,7 @@ def render_explanation(found: Explanation) -> pb.ExplainResponse:
     return pb.ExplainResponse(
         membership=wire.render_membership(found.membership),
         clause=_clause(found.clause, found.rule_text),
-        time=wire.timestamp(found.time_ms),
+        time=timestamp(found.time_ms),
     )
 
 
@@ -37,7 +38,7 @@ def _clause(clause: Clause, rule_text: str) -> audience_pb2.Clause:
         clauses=[_clause(each, rule_text) for each in clause.children],
     )
     if clause.next_change_ms is not None:
-        rendered.next_change_time.CopyFrom(wire.timestamp(clause.next_change_ms))
+        rendered.next_change_time.CopyFrom(timestamp(clause.next_change_ms))
     return rendered
 
 
@@ -46,7 +47,7 @@ def _witness(witness: Witness) -> audience_pb2.Witness:
     return audience_pb2.Witness(
         event_id=witness.event_id,
         type=witness.type,
-        occurred_time=wire.timestamp(witness.occurred_ms),
+        occurred_time=timestamp(witness.occurred_ms),
         sku=witness.sku or "",
         came_with=identity_pb2.Identity(namespace=namespace, value=value),
     )

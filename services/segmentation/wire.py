@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.log.v1 import facts_pb2, inbound_pb2, transitions_pb2
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as service_pb2
@@ -15,6 +13,7 @@ from segcore import Event, Item
 from services.kit.errors import DomainError
 from services.kit.ids import parse_request_id, profile_id
 from services.kit.names import audience_name, check_id
+from services.kit.rpc.times import timestamp
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
 from services.segmentation.domain import CatalogFacts, Cause, Definition
@@ -27,13 +26,6 @@ _STATES = {
     domain.State.BACKFILLING: audience_pb2.AUDIENCE_STATE_BACKFILLING,
     domain.State.ACTIVE: audience_pb2.AUDIENCE_STATE_ACTIVE,
 }
-
-
-def timestamp(at_ms: int) -> Timestamp:
-    """Return milliseconds as a message."""
-    time = Timestamp()
-    time.FromMilliseconds(at_ms)
-    return time
 
 
 def value_of(value: value_pb2.Value) -> Value | None:

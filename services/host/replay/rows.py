@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.type.v1 import event_pb2, value_pb2
 from segcore.rule import Kind
 from services.host.replay.cells import (
@@ -21,6 +19,7 @@ from services.host.replay.cells import (
 )
 from services.host.replay.document import DocumentError
 from services.host.replay.mapping import Condition, Fold, Property, RowMapping
+from services.kit.rpc.times import timestamp
 
 Cells = Sequence[str]
 
@@ -95,7 +94,7 @@ class EventBuilder:
     def _build(self, rows: Sequence[Cells]) -> Built:
         first, mapping = rows[0], self._mapping
         time_ms = self._occurred_ms(first)
-        event = event_pb2.Event(type=self._type(first), occurred_time=_timestamp(time_ms))
+        event = event_pb2.Event(type=self._type(first), occurred_time=timestamp(time_ms))
         for namespace, column in mapping.identities.items():
             if identifier := self._at.cell(first, column):
                 event.identities.add(namespace=namespace, value=identifier)
@@ -181,15 +180,10 @@ class EventBuilder:
                 return value_pb2.Value(flag=flag(cell, one.column))
             case Kind.TIME:
                 try:
-                    return value_pb2.Value(time=_timestamp(self._time(cell)))
+                    return value_pb2.Value(time=timestamp(self._time(cell)))
                 except (ValueError, OverflowError):
                     raise RowError(f"{one.column} is no time") from None
             case Kind.TEXT:
                 if len(cell) > MAX_TEXT:
                     raise RowError(f"{one.column} is longer than {MAX_TEXT} characters")
                 return value_pb2.Value(text=cell)
-
-
-def _timestamp(time_ms: int) -> Timestamp:
-    seconds, rest_ms = divmod(time_ms, 1000)
-    return Timestamp(seconds=seconds, nanos=rest_ms * 1_000_000)

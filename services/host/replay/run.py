@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Protocol
 
 import grpc.aio
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.rpc.v1 import clock_service_pb2
 from coterie.rpc.v1.clock_service_pb2_grpc import ClockServiceStub
@@ -28,6 +27,7 @@ from services.host.replay.wire import Input
 from services.kit.clock import Clock
 from services.kit.config import Config
 from services.kit.datadir import DataDirectory
+from services.kit.rpc.times import timestamp
 
 FREE_PORTS = MappingProxyType({"identity": 0, "profile": 0, "segmentation": 0})
 STALL_S = 60.0
@@ -191,9 +191,7 @@ class Session:
             await asyncio.sleep(LOOK_S)
 
     async def _tick(self, to_ms: int) -> int:
-        time = Timestamp()
-        time.FromMilliseconds(to_ms)
-        request = clock_service_pb2.TickRequest(time=time)
+        request = clock_service_pb2.TickRequest(time=timestamp(to_ms))
         async with grpc.aio.insecure_channel(self._suite.address("identity")) as channel:
             answer = await ClockServiceStub(channel).Tick(request, timeout=STALL_S)
         return int(answer.revision)

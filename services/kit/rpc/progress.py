@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.rpc.v1 import progress_service_pb2 as pb
 from coterie.rpc.v1 import progress_service_pb2_grpc as rpc
 from services.kit.rpc.interceptors import Call
+from services.kit.rpc.times import timestamp
 from services.kit.stage import StageState
 
 
@@ -39,16 +38,8 @@ def _render(state: StageState) -> pb.StageProgress:
         position=state.position,
         tail=state.tail,
         inbound_position=state.inbound_position,
-        log_time=_instant(state.log_time_ms or None),
-        next_due_time=_instant(state.next_due_ms),
+        log_time=timestamp(state.log_time_ms) if state.log_time_ms else None,
+        next_due_time=None if state.next_due_ms is None else timestamp(state.next_due_ms),
         in_flight=state.in_flight,
         dead_letters=state.dead_letters,
     )
-
-
-def _instant(time_ms: int | None) -> Timestamp | None:
-    if time_ms is None:
-        return None
-    instant = Timestamp()
-    instant.FromMilliseconds(time_ms)
-    return instant

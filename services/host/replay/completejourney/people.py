@@ -6,13 +6,12 @@ import calendar
 from collections import Counter
 from collections.abc import Container, Iterator
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, value_pb2
 from services.host.replay.completejourney.baskets import NAMESPACE
 from services.host.replay.completejourney.tables import read_rows
 from services.host.replay.wire import Input
+from services.kit.rpc.times import timestamp
 
 DEMOGRAPHICS = (
     "age",
@@ -36,7 +35,7 @@ def demographics(from_ms: int, households: frozenset[int] | None) -> Iterator[In
             if value is not None
         }
         change = change_pb2.AttributeChange(
-            identities=[_identity(household)], attributes=known, as_of_time=_timestamp(from_ms)
+            identities=[_identity(household)], attributes=known, as_of_time=timestamp(from_ms)
         )
         body = pb.IngestInput(
             attributes=pb.AttributesInput(change_id=f"demographics-{household}", change=change)
@@ -87,7 +86,7 @@ def _redemption(day_ms: int, household: int, coupon: int, campaign: int, copy: i
         event_id=f"coupon-{household}-{coupon}-{campaign}-{day_ms // 1000}-{copy}",
         type="coupon_redeemed",
         identities=[_identity(household)],
-        occurred_time=_timestamp(day_ms),
+        occurred_time=timestamp(day_ms),
         properties={
             "coupon": value_pb2.Value(text=str(coupon)),
             "campaign": value_pb2.Value(text=str(campaign)),
@@ -98,7 +97,3 @@ def _redemption(day_ms: int, household: int, coupon: int, campaign: int, copy: i
 
 def _identity(household: int) -> identity_pb2.Identity:
     return identity_pb2.Identity(namespace=NAMESPACE, value=str(household))
-
-
-def _timestamp(time_ms: int) -> Timestamp:
-    return Timestamp(seconds=time_ms // 1000)
