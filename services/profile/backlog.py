@@ -8,7 +8,10 @@ from services.kit.errors import Exhausted
 
 
 class Backlog:
-    """Compares the end of the inbound log, as known here, with the slowest stage."""
+    """Compares the end of the inbound log, as known here, with the slowest profile projection.
+
+    Identity is before it and so counts too; segmentation reads the same facts and does not yet.
+    """
 
     def __init__(self, slowest: Callable[[], int], limit: int, last_seq: int = 0) -> None:
         self._slowest = slowest
