@@ -21,19 +21,19 @@ def apply_input(
     answer: transitions_pb2.TransitionPack,
 ) -> None:
     """Apply all facts that come from one input, and add what they change to `answer`."""
-    tick = facts[0].HasField("tick")
+    tick, index = facts[0].HasField("tick"), facts[0].index
     due = partition.pass_time(facts[0].log_time_ms, inclusive=tick)
     if due:
-        wire.add_transitions(answer, due, partition.number, "")
+        wire.add_transitions(answer, due, partition.number, index, "")
     for fact in facts:
         act = _ACTS.get(fact.WhichOneof("body") or "")
         changed = act(partition, fact) if act else ()
         if changed:
-            wire.add_transitions(answer, changed, partition.number, fact.traceparent)
+            wire.add_transitions(answer, changed, partition.number, index, fact.traceparent)
     for fact in facts:
         if fact.HasField("identity_assigned"):
             changed = partition.know(ordinal_of(fact.profile_id), fact.input_id)
-            wire.add_transitions(answer, changed, partition.number, fact.traceparent)
+            wire.add_transitions(answer, changed, partition.number, index, fact.traceparent)
 
 
 def _event(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:

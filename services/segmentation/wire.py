@@ -140,9 +140,10 @@ def add_transitions(
     pack: transitions_pb2.TransitionPack,
     transitions: Iterable[Transition],
     partition: int,
+    index: int,
     traceparent: str,
 ) -> None:
-    """Append what changed to a pack whose `facts_seq` is set."""
+    """Append what the input at `index` changed to a pack whose `facts_seq` is set."""
     for each in transitions:
         pack.transitions.add(
             audience_id=each.audience_id,
@@ -158,6 +159,7 @@ def add_transitions(
             profile_id=profile_id(partition, each.ordinal) if each.ordinal else 0,
             sequence=each.sequence,
             profile_ordinals=each.entrants,
+            index=index,
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from coterie.log.v1.facts_pb2 import FactPack
+from coterie.log.v1.transitions_pb2 import TransitionPack
 from segcore.rule import Aggregate, Fold, Rows, Scope
 from segcore.rule_json import to_json
 from services.kit.freshness import Freshness
@@ -91,3 +92,13 @@ def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
     slow.activate("visitors", 1)
     assert asyncio.run(reads.get("visitors")).definition.state is State.ACTIVE
     assert asyncio.run(reads.members("visitors")) == ([], "0:0,1:0")
+
+
+def test_a_transition_says_which_input_it_came_with(tmp_path: Path) -> None:
+    made = memberships(tmp_path)
+    (entry,) = made.apply([visited(1)])[0]
+    told = TransitionPack.FromString(entry.payload)
+    assert [(each.index, each.audience_id) for each in told.transitions] == [
+        (1, "visitors"),
+        (2, "visitors"),
+    ]
