@@ -10,20 +10,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import yaml
 from yaml.constructor import SafeConstructor
 
+from services.kit import failpoints
+
 _T = TypeVar("_T")
 
-SERVICES = ("identity", "profile", "segmentation")
-DEFAULT_PORTS = MappingProxyType({"identity": 7101, "profile": 7102, "segmentation": 7103})
+SERVICES = ("identity", "profile", "segmentation", "messaging", "journey")
+DEFAULT_PORTS = MappingProxyType({name: 7101 + number for number, name in enumerate(SERVICES)})
 MAX_PORT = 65535
 MAX_PARTITIONS = 1024
 """More would be a mistake: a partition is a thread and a file of each stage."""
 ENV_PREFIX = "COTERIE_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CLOCKS = ("system", "virtual")
+PROVIDER_SCHEMES = MappingProxyType(
+    {
+        "email": ("smtp", "smtps"),
+        "sms": ("http", "https"),
+        "push": ("http", "https"),
+        "assistant": ("http", "https"),
+    }
+)
+"""The channels, and how the provider of each is spoken to."""
 
 
 class ConfigError(Exception):
@@ -47,6 +60,8 @@ class Config:
     namespaces: tuple[str, ...] = ("crm", "loyalty", "email", "phone", "ecid")
     unique_namespaces: tuple[str, ...] = ("crm", "loyalty")
     drain_seconds: float = 10.0
+    zone: str = "UTC"
+    providers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -102,7 +117,7 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, str, object]]:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name != failpoints.VARIABLE:
             key = name.removeprefix(ENV_PREFIX).lower()
             yield name, key, _from_text(key, environ[name])
 
@@ -172,6 +187,26 @@ def _by_service(value: object, read: Callable[[object], _T]) -> dict[str, _T]:
     return {str(name): read(entry) for name, entry in value.items()}
 
 
+def _providers(value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise _Mismatch("a mapping of channels to URLs")
+    for channel, url in value.items():
+        schemes = PROVIDER_SCHEMES.get(channel)
+        if schemes is None:
+            raise _Mismatch(f"a mapping by channel ({', '.join(PROVIDER_SCHEMES)})")
+        parts = urlsplit(_text(url))
+        if parts.scheme not in schemes or not parts.hostname:
+            raise _Mismatch(f"for {channel} a URL with a host, {' or '.join(schemes)}")
+    return MappingProxyType(dict(value))
+
+
+def _zone(value: object) -> str:
+    try:
+        return ZoneInfo(_text(value)).key
+    except (OSError, ValueError):
+        raise _Mismatch("an IANA time zone such as Europe/Paris") from None
+
+
 def _port(value: int) -> bool:
     return 0 <= value <= MAX_PORT
 
@@ -198,6 +233,8 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "namespaces": _texts,
     "unique_namespaces": _texts,
     "drain_seconds": _number,
+    "zone": _zone,
+    "providers": _providers,
 }
 
 

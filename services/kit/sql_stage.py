@@ -1,4 +1,4 @@
-"""A stage whose effect is rows: profile, and later journey, messaging and analytics.
+"""A stage whose effect is rows: profile, messaging, journey.
 
 The effect and the position are one transaction. The statement that moves the position is fence,
 order and protection from repetition at once: it finds no row where another owner has been there.
@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from services.kit.log.port import Fenced, Log, Record
+from services.kit.log.port import Fenced, Record, Source
 from services.kit.sql import Database
 from services.kit.stage import Failures, check_not_regressed
 
@@ -111,7 +111,7 @@ class SqlStage:
     """Runs a projection of one log into a database. One thread at a time may call it."""
 
     def __init__(
-        self, name: str, partition: int, source: Log, database: Database, projection: Projection
+        self, name: str, partition: int, source: Source, database: Database, projection: Projection
     ) -> None:
         self.name = name
         self.partition = partition

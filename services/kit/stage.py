@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.errors import Unavailable
-from services.kit.log.port import Corrupt, Log, LogError, Record
+from services.kit.log.port import Corrupt, LogError, Record, Source
 
 DEAD_LETTER_FAILURES = 3
 """A record is set aside when it has failed this often in the same way, alone."""
@@ -132,7 +132,7 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__} in {module}, line {place.tb_lineno}"
 
 
-def check_not_regressed(source: Log, position: int, what: str) -> int:
+def check_not_regressed(source: Source, position: int, what: str) -> int:
     """Return where `source` ends; raises Corrupt where that is before what was read from it."""
     last = source.last()
     end = last.seq if last is not None else 0

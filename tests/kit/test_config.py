@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.config import Config, ConfigError, load_config
+from services.kit.config import DEFAULT_PORTS, Config, ConfigError, load_config
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -37,7 +37,7 @@ def test_the_environment_writes_lists_and_mappings_as_yaml_or_with_commas() -> N
         "COTERIE_DATA_DIR": "123",
     }
     config = load_config(None, environment)
-    assert dict(config.ports) == {"identity": 0, "profile": 7102, "segmentation": 7103}
+    assert dict(config.ports) == {**DEFAULT_PORTS, "identity": 0}
     assert config.address("profile") == "host:1"
     assert (config.namespaces, config.unique_namespaces) == (("crm", "email"), ("crm",))
     assert config.data_dir == Path("123")
@@ -53,9 +53,12 @@ def test_the_environment_writes_lists_and_mappings_as_yaml_or_with_commas() -> N
         ),
         ("partitions: true\n", r"coterie.yaml:1: partitions: expected a whole number, found True"),
         ("sample_ratio: [1]\n", r"sample_ratio: expected a number, found \[1\]"),
-        ("ports: {messaging: 1}\n", r"ports: expected a mapping by service \(identity, profile"),
+        ("ports: {mailing: 1}\n", r"ports: expected a mapping by service \(identity, profile"),
         ("namespaces: 7\n", r"namespaces: expected a list of texts, found 7"),
         ("partitions: 0\n", r"coterie.yaml: partitions: expected 1 to 1024, found 0"),
+        ("zone: Mars/Olympus\n", r"zone: expected an IANA time zone such as Europe/Paris, found"),
+        ("providers: {fax: 'http://x'}\n", r"providers: expected a mapping by channel \(email"),
+        ("providers: {sms: 'smtp://x'}\n", r"providers: expected for sms a URL with a host, http"),
         ("sample_ratio: 2\n", r"sample_ratio: expected 0 to 1, found 2.0"),
         ("clock: fast\n", r"clock: expected system or virtual, found 'fast'"),
         ("namespaces: [crm, crm]\n", r"namespaces: expected at least one namespace, and each once"),

@@ -49,22 +49,12 @@ class Held(LogError):
     """The trim would drop what a reader has not passed. Nothing was dropped."""
 
 
-class Log(Protocol):
-    """One log. Every method may raise LogError.
-
-    After an error of `append` it is not known whether it was written, unless it is Fenced.
-    """
+class Source(Protocol):
+    """What a stage reads: a log, or logs read as one. Every method may raise LogError."""
 
     @property
     def name(self) -> str:
         """The log's name, e.g. `inbound` or `facts-0`."""
-
-    def append(self, entries: Sequence[Entry], expected_last: int | None = None) -> int:
-        """Append all entries or none; return the sequence of the last one, which is then on disk.
-
-        Sequences are dense from 1. With `expected_last`, raises Fenced unless the log ends there.
-        Raises ValueError for no entries or more than APPEND_LIMIT_BYTES.
-        """
 
     def read(self, after_seq: int, limit: int = 100) -> list[Record]:
         """Return up to `limit` records after `after_seq`, in order; raises Corrupt, never skips.
@@ -87,6 +77,20 @@ class Log(Protocol):
 
     def hold(self, reader: str, seq: int) -> None:
         """Say that `reader` has stored all up to `seq`: trim may not pass the least of these."""
+
+
+class Log(Source, Protocol):
+    """One log. Every method may raise LogError.
+
+    After an error of `append` it is not known whether it was written, unless it is Fenced.
+    """
+
+    def append(self, entries: Sequence[Entry], expected_last: int | None = None) -> int:
+        """Append all entries or none; return the sequence of the last one, which is then on disk.
+
+        Sequences are dense from 1. With `expected_last`, raises Fenced unless the log ends there.
+        Raises ValueError for no entries or more than APPEND_LIMIT_BYTES.
+        """
 
     def trim(self, before_seq: int) -> int:
         """Drop the records before `before_seq`; return how many.
