@@ -203,7 +203,7 @@ def _providers(value: object) -> Mapping[str, str]:
 def _zone(value: object) -> str:
     try:
         return ZoneInfo(_text(value)).key
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise _Mismatch("an IANA time zone such as Europe/Paris") from None
 
 
