@@ -1,13 +1,16 @@
-"""A client of the three services, and the driver of a virtual clock."""
+"""A client of all services, and the driver of a virtual clock."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from coterie.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from coterie.journey.v1.journey_service_pb2_grpc import JourneyServiceStub
+from coterie.messaging.v1.messaging_service_pb2_grpc import MessagingServiceStub
 from coterie.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 from coterie.rpc.v1 import clock_service_pb2, progress_service_pb2
 from coterie.rpc.v1.clock_service_pb2_grpc import ClockServiceStub
@@ -17,12 +20,22 @@ from services.kit.rpc.channels import open_channel
 from services.kit.rpc.times import timestamp
 from services.kit.telemetry import Tracing
 
+if TYPE_CHECKING:
+    from coterie.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
+    from coterie.journey.v1.journey_service_pb2_grpc import JourneyServiceAsyncStub
+    from coterie.messaging.v1.messaging_service_pb2_grpc import MessagingServiceAsyncStub
+    from coterie.profile.v1.profile_service_pb2_grpc import ProfileServiceAsyncStub
+    from coterie.rpc.v1.clock_service_pb2_grpc import ClockServiceAsyncStub
+    from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceAsyncStub
+
 Stages = Sequence[progress_service_pb2.StageProgress]
 
 FIRST_LOOK_S = 0.001
 LONGEST_LOOK_S = 0.05
 """How seldom progress is asked for at most; stages take a few milliseconds for a tick."""
 WAIT_S = 60.0
+MAX_TICKS_AN_INSTANT = 1000
+"""What one instant brings about may bring about more at that instant, but not for ever."""
 
 
 class Behind(Exception):
@@ -35,10 +48,6 @@ class Client:
     def __init__(self, addresses: Mapping[str, str], tracing: Tracing | None = None) -> None:
         tracing = tracing or Tracing()
         self._channels = {name: open_channel(at, tracing) for name, at in addresses.items()}
-        self.identity = IdentityServiceStub(self._channels["identity"])
-        self.profile = ProfileServiceStub(self._channels["profile"])
-        self.segmentation = SegmentationServiceStub(self._channels["segmentation"])
-        self._clock = ClockServiceStub(self._channels["identity"])
         self._progress = [ProgressServiceStub(each) for each in self._channels.values()]
 
     async def __aenter__(self) -> Self:
@@ -52,6 +61,35 @@ class Client:
     ) -> None:
         for channel in self._channels.values():
             await channel.close(None)
+
+    @cached_property
+    def identity(self) -> IdentityServiceAsyncStub:
+        """The identity service."""
+        return IdentityServiceStub(self._channels["identity"])
+
+    @cached_property
+    def profile(self) -> ProfileServiceAsyncStub:
+        """The profile service."""
+        return ProfileServiceStub(self._channels["profile"])
+
+    @cached_property
+    def segmentation(self) -> SegmentationServiceAsyncStub:
+        """The segmentation service."""
+        return SegmentationServiceStub(self._channels["segmentation"])
+
+    @cached_property
+    def messaging(self) -> MessagingServiceAsyncStub:
+        """The messaging service."""
+        return MessagingServiceStub(self._channels["messaging"])
+
+    @cached_property
+    def journey(self) -> JourneyServiceAsyncStub:
+        """The journey service."""
+        return JourneyServiceStub(self._channels["journey"])
+
+    @cached_property
+    def _clock(self) -> ClockServiceAsyncStub:
+        return ClockServiceStub(self._channels["identity"])
 
     async def progress(self) -> Stages:
         """Return how far each stage of each service has come."""
@@ -68,9 +106,13 @@ class Client:
         return await self._wait(lambda stage: _holds(stage, int(revision)), timeout_s)
 
     async def tick(self, to_ms: int, timeout_s: float = WAIT_S) -> Stages:
-        """Move a virtual clock, and return once every stage has done what was due until then."""
+        """Move a virtual clock, and return once all that this brings about has happened.
+
+        What a stage does may come back by the inbound log, such as a message that was sent.
+        """
         answer = await self._clock.Tick(clock_service_pb2.TickRequest(time=timestamp(to_ms)))
-        return await self.wait_progress(answer.revision, timeout_s)
+        revision = int(answer.revision)
+        return await self._wait(lambda stage: _holds(stage, revision) and _idle(stage), timeout_s)
 
     async def advance(self, to_ms: int, timeout_s: float = WAIT_S) -> None:
         """Move a virtual clock to `to_ms`, stopping at each instant at which something is due.
@@ -78,16 +120,18 @@ class Client:
         So what one instant brings about, a send and its click, has happened before the next comes.
         Raises Behind where something stays due after its instant.
         """
-        stages = await self._settle(timeout_s)
-        last_ms = -1
+        stages = await self.settle(timeout_s)
+        last_ms, ticks = -1, 0
         while (due_ms := _least_due_ms(stages)) is not None and due_ms <= to_ms:
-            if due_ms <= last_ms:
+            now_ms = max(due_ms, _log_time_ms(stages))
+            ticks = ticks + 1 if now_ms == last_ms else 0
+            if ticks > MAX_TICKS_AN_INSTANT:
                 raise Behind(f"{_due_stage(stages)} is due at {due_ms}, but it is {last_ms}")
-            last_ms = max(due_ms, _log_time_ms(stages))
-            stages = await self.tick(last_ms, timeout_s)
+            last_ms = now_ms
+            stages = await self.tick(now_ms, timeout_s)
         await self.tick(to_ms, timeout_s)
 
-    async def _settle(self, timeout_s: float) -> Stages:
+    async def settle(self, timeout_s: float = WAIT_S) -> Stages:
         """Let everything that is in the log take effect, at the time that the log has."""
         stages = await self._wait(_idle, timeout_s)
         log_time_ms = _log_time_ms(stages)
@@ -96,13 +140,23 @@ class Client:
     async def _wait(
         self, done: Callable[[progress_service_pb2.StageProgress], bool], timeout_s: float
     ) -> Stages:
+        """Return once all stages are done, and were so at one instant.
+
+        The services are asked one after the other. Positions never run back: two looks alike say
+        that nothing moved between them, so that all of it held in that moment.
+        """
         pause_s = FIRST_LOOK_S
+        former: Stages = ()
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     stages = await self.progress()
                     if all(map(done, stages)):
-                        return stages
+                        if stages == former:
+                            return stages
+                        former = stages
+                        continue
+                    former = ()
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, LONGEST_LOOK_S)
         except TimeoutError:

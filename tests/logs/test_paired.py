@@ -74,10 +74,12 @@ def test_nothing_is_given_before_the_derived_log_has_come_as_far() -> None:
     primary.append([Entry(b"one"), Entry(b"two")])
     assert source.read(0) == []
     assert not source.wait(0, 0.0)
+    assert source.last_seq() == 0
     derived.append([Entry(b"of one", 1)])
     assert source.wait(0, 0.0)
     assert shape(source.read(0)) == [(1, [b"of one"])]
     assert source.read(1) == []
+    assert source.last_seq() == 1
     database.close()
 
 

@@ -66,8 +66,12 @@ class PairedLog:
         return self._primary.last()
 
     def last_seq(self) -> int:
-        """Return the primary log's last sequence."""
-        return self._primary.last_seq()
+        """Return how far pairs can be read now.
+
+        Who catches up at a start waits for this alone: whoever derives may start after it.
+        """
+        derived = self._derived.last()
+        return min(self._primary.last_seq(), derived.source) if derived is not None else 0
 
     def first_seq(self) -> int:
         """Return the sequence of the oldest primary record kept."""
