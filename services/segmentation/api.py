@@ -70,7 +70,8 @@ class SegmentationApi(rpc.SegmentationServiceServicer):
         size = paging.page_size(request.page_size)
         key = paging.read_page_token(request, request.page_token)
         await self._settle(request.consistency)
-        found = await self._audiences.list_after(str(key[0]) if key else "", size + 1)
+        after = str(key[0]) if key else ""
+        found = await self._audiences.list_after(after, size + 1, owned=request.show_owned)
         page = found[:size]
         response = pb.ListAudiencesResponse(audiences=[wire.render_audience(a) for a in page])
         if len(found) > size:

@@ -87,11 +87,16 @@ class Audiences:
         """Return one audience; raises NotFound."""
         return await asyncio.to_thread(self._read, audience_id)
 
-    async def list_after(self, audience_id: str, limit: int) -> list[Audience]:
-        """Return up to `limit` audiences, ordered by id, after `audience_id`."""
-        # The stage adds definitions meanwhile: a list is a copy made at one go.
-        known = list(self._partitions()[0].definitions)
-        ids = sorted(each for each in known if each > audience_id)
+    async def list_after(self, audience_id: str, limit: int, *, owned: bool) -> list[Audience]:
+        """Return up to `limit` audiences, ordered by id, after `audience_id`.
+
+        Those that belong to something are among them only if `owned`.
+        """
+        ids = sorted(
+            each.audience_id
+            for each in self.definitions()
+            if each.audience_id > audience_id and (owned or not each.owner)
+        )
         return [await asyncio.to_thread(self._read, each) for each in ids[:limit]]
 
     async def membership(self, audience_id: str, person: int) -> Membership:
@@ -112,6 +117,7 @@ class Audiences:
 
     def definitions(self) -> list[Definition]:
         """Return all definitions."""
+        # The stage adds some meanwhile: a list is a copy made at one go.
         return list(self._partitions()[0].definitions.values())
 
     def check_known(self, audience_ids: Iterable[str]) -> None:
@@ -149,7 +155,7 @@ class Audiences:
 
     def _compile(self, rule_text: str) -> str:
         partition = self._partitions()[0]
-        audiences = frozenset(partition.definitions)
+        audiences = frozenset(each.audience_id for each in self.definitions() if not each.owner)
         extensions = tuple(partition.extensions)
         return to_json(compile_rule(rule_text, wire.vocabulary(extensions, audiences)))
 

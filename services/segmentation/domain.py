@@ -29,7 +29,10 @@ class Cause(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One audience as it stands in the log. `input_id` is the request that saved it."""
+    """One audience as it stands in the log. `input_id` is the request that saved it.
+
+    `owner` names what it is a condition of, and is empty for an audience of its own.
+    """
 
     audience_id: str
     version: int
@@ -40,6 +43,7 @@ class Definition:
     input_id: str
     state: State = State.BACKFILLING
     activate_ms: int = 0
+    owner: str = ""
 
     def proposed(self) -> Definition:
         """Return it as it was before it went live anywhere."""
@@ -88,6 +92,7 @@ class NewAudience:
     display_name: str
     rule_text: str
     request_id: str
+    owner: str = ""
 
     def __post_init__(self) -> None:
         if not self.display_name.strip():
@@ -100,10 +105,11 @@ class NewAudience:
 
     def same_as(self, definition: Definition) -> bool:
         """Tell whether this asks for what `definition` already is."""
-        return (self.display_name, self.rule_text, self.audience_id) == (
+        return (self.display_name, self.rule_text, self.audience_id, self.owner) == (
             definition.display_name,
             definition.rule_text,
             definition.audience_id,
+            definition.owner,
         )
 
 

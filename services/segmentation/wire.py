@@ -12,7 +12,7 @@ from coterie.type.v1 import event_pb2, schema_pb2, value_pb2
 from segcore import Event, Item
 from services.kit.errors import DomainError
 from services.kit.ids import parse_request_id, profile_id
-from services.kit.names import audience_name, check_id
+from services.kit.names import audience_name, check_id, check_owned_id, check_owner
 from services.kit.rpc.times import timestamp
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
@@ -111,6 +111,7 @@ def definition_of(fact: facts_pb2.Fact) -> Definition:
         proposal.rule_json,
         fact.log_time_ms,
         fact.input_id,
+        owner=proposal.owner,
     )
 
 
@@ -123,6 +124,7 @@ def proposal(new: domain.NewAudience, rule_json: str, input_id: str, now_ms: int
     one.audience_proposal.display_name = new.display_name
     one.audience_proposal.rule_text = new.rule_text
     one.audience_proposal.rule_json = rule_json
+    one.audience_proposal.owner = new.owner
     return pack.SerializeToString(deterministic=True)
 
 
@@ -189,6 +191,7 @@ def render_audience(audience: domain.Audience) -> audience_pb2.Audience:
         build_progress=audience.build_progress,
         member_count=audience.member_count,
         create_time=timestamp(definition.create_ms),
+        owner=definition.owner,
     )
     if definition.state is domain.State.ACTIVE:
         rendered.activate_time.CopyFrom(timestamp(definition.activate_ms))
@@ -228,9 +231,12 @@ def vocabulary(extensions: tuple[bytes, ...], audiences: frozenset[str]) -> Voca
 
 def parse_new(request: service_pb2.CreateAudienceRequest) -> domain.NewAudience:
     """Return what a caller wants to save; raises InvalidArgument for a wrong field."""
+    owner = request.audience.owner
+    check = check_owned_id if owner else check_id
     return domain.NewAudience(
-        check_id(request.audience_id, "audience_id"),
+        check(request.audience_id, "audience_id"),
         request.audience.display_name,
         request.audience.rule,
         parse_request_id(request.request_id, "request_id"),
+        check_owner(owner, "audience.owner") if owner else "",
     )

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from services.kit.errors import InvalidArgument
 from services.kit.ids import derive_id, new_id, ordinal_of, partition_of, profile_id
-from services.kit.names import audience_name, check_id, parse_audience_name
+from services.kit.names import (
+    audience_name,
+    check_id,
+    check_owned_id,
+    check_owner,
+    parse_audience_name,
+)
 
 
 @pytest.mark.parametrize("text", ["v", "vip-2", "a" * 64])
@@ -16,11 +22,26 @@ def test_a_good_id_comes_back_from_its_name(text: str) -> None:
     assert parse_audience_name(audience_name(check_id(text, "audience_id")), "name") == text
 
 
-@pytest.mark.parametrize("text", ["", "-", "2vip", "VIP", "a" * 65, "a/b", "a\n", "é", "a b"])
-def test_a_bad_id_is_refused_by_its_field(text: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+@pytest.mark.parametrize("text", ["welcome.v1.exit", "a" * 128])
+def test_the_id_of_what_belongs_to_something_may_be_long_and_have_dots(text: str) -> None:
+    assert parse_audience_name(audience_name(check_owned_id(text, "audience_id")), "name") == text
+    with pytest.raises(InvalidArgument, match="f: expected 1 to 64"):
         check_id(text, "f")
-    assert caught.value.metadata == {"field": "f"}
+
+
+@pytest.mark.parametrize("text", ["journeys", "journeys/", "/w", "j/w/", "J/w", "j/" + "w" * 255])
+def test_an_owner_is_a_resource_name(text: str) -> None:
+    assert check_owner("journeys/welcome/versions/1", "f") == "journeys/welcome/versions/1"
+    with pytest.raises(InvalidArgument, match="f: expected a resource name"):
+        check_owner(text, "f")
+
+
+@pytest.mark.parametrize("text", ["", "-", "2vip", "VIP", "a" * 129, "a/b", "a\n", "é", "a b"])
+def test_a_bad_id_is_refused_by_its_field(text: str) -> None:
+    for check in (check_id, check_owned_id):
+        with pytest.raises(InvalidArgument) as caught:
+            check(text, "f")
+        assert caught.value.metadata == {"field": "f"}
     with pytest.raises(InvalidArgument) as caught:
         parse_audience_name(f"audiences/{text}", "f")
     assert caught.value.metadata == {"field": "f"}

@@ -94,6 +94,22 @@ def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
     assert asyncio.run(reads.members("visitors")) == ([], "0:0,1:0")
 
 
+def test_what_belongs_to_something_is_listed_for_those_who_ask_for_it() -> None:
+    partition = Partition(0)
+    partition.propose(Definition("visitors", 1, "Visitors", "text", RULE, 1, "req-1"))
+    owner = "journeys/welcome/versions/1"
+    partition.propose(Definition("a.exit", 1, "Exit", "text", RULE, 1, "req-2", owner=owner))
+    reads = audiences(partition)
+
+    def listed(*, owned: bool) -> list[str]:
+        found = asyncio.run(reads.list_after("", 10, owned=owned))
+        return [each.definition.audience_id for each in found]
+
+    assert listed(owned=False) == ["visitors"]
+    assert listed(owned=True) == ["a.exit", "visitors"]
+    assert asyncio.run(reads.get("a.exit")).definition.owner == owner
+
+
 def test_a_transition_says_which_input_it_came_with(tmp_path: Path) -> None:
     made = memberships(tmp_path)
     (entry,) = made.apply([visited(1)])[0]

@@ -3,6 +3,7 @@
 import pytest
 
 from coterie.log.v1.facts_pb2 import Fact
+from coterie.log.v1.inbound_pb2 import InboundPack
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1.segmentation_service_pb2 import CreateAudienceRequest
 from coterie.type.v1.value_pb2 import Value
@@ -28,6 +29,22 @@ def test_a_bare_sku_is_a_line_with_what_the_event_says_and_else_the_catalog() ->
     assert wire.event_of(said, CATALOG).items == (Item("S1", "dresses", "Acme", 7.5, 1.0),)
     bare = view(sku=Value(text="S1"), brand=Value(flag=True), price=Value(text="cheap"))
     assert wire.event_of(bare, CATALOG).items == (Item("S1", "shoes", "Acme", 10.0, 1.0),)
+
+
+def test_only_what_belongs_to_something_has_an_id_with_dots() -> None:
+    wanted = audience_pb2.Audience(display_name="A", rule="true", owner="journeys/w/versions/1")
+    request = CreateAudienceRequest(audience_id="w.v1.exit", audience=wanted)
+    new = wire.parse_new(request)
+    assert (new.audience_id, new.owner) == ("w.v1.exit", "journeys/w/versions/1")
+    pack = InboundPack.FromString(wire.proposal(new, "", "i1", 5))
+    fact = Fact(audience_proposal=pack.inputs[0].audience_proposal)
+    assert wire.definition_of(fact).owner == "journeys/w/versions/1"
+    request.audience.owner = ""
+    with pytest.raises(InvalidArgument, match="audience_id: expected 1 to 64"):
+        wire.parse_new(request)
+    request.audience.owner = "a word"
+    with pytest.raises(InvalidArgument, match=r"audience\.owner: expected a resource name"):
+        wire.parse_new(request)
 
 
 def test_a_request_id_is_a_uuid() -> None:
