@@ -22,6 +22,8 @@ _T = TypeVar("_T")
 
 SERVICES = ("identity", "profile", "segmentation", "messaging", "journey")
 DEFAULT_PORTS = MappingProxyType({name: 7101 + number for number, name in enumerate(SERVICES)})
+FREE_PORTS = MappingProxyType(dict.fromkeys(SERVICES, 0))
+"""Any free port for each: for tests, and for a suite that nobody else has to find."""
 MAX_PORT = 65535
 MAX_PARTITIONS = 1024
 """More would be a mistake: a partition is a thread and a file of each stage."""

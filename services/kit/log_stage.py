@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from services.kit.failpoints import failpoint
 from services.kit.log.port import APPEND_LIMIT_BYTES, Corrupt, Entry, Log, Record
 from services.kit.stage import ContractBroken, Failures, check_not_regressed
 
@@ -129,8 +130,10 @@ class LogStage:
             return 0
         for sink, appends in zip(self._sinks, self._plan(records), strict=True):
             sink.append(appends)
+        failpoint(f"{self.name}.appended")
         self._position = records[-1].seq
         self._derivation.save(self._position)
+        failpoint(f"{self.name}.saved")
         return len(records)
 
     def _limit(self, limit: int) -> int:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from services.kit.failpoints import failpoint
 from services.kit.log.port import Fenced, Record, Source
 from services.kit.sql import Database
 from services.kit.stage import Failures, check_not_regressed
@@ -189,6 +190,7 @@ class SqlStage:
         except Exception as error:
             self._failures.note(records, error)
             raise
+        failpoint(f"{self.name}.committed")
         self._position = new
         self._dead_letters += set_aside is not None
         self._projection.committed(records)

@@ -15,10 +15,9 @@ from coterie.profile.v1 import profile_service_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2
 from services.host.client import Behind, Client
 from services.host.embedded import Suite
-from services.kit.config import Config
+from services.kit.config import FREE_PORTS, Config
 from services.kit.freshness import parse_revision
 
-FREE_PORTS = {"identity": 0, "profile": 0, "segmentation": 0}
 NOON_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
 

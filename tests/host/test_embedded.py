@@ -19,12 +19,10 @@ from coterie.rpc.v1.progress_service_pb2_grpc import ProgressServiceStub
 from services.host.embedded import Suite
 from services.host.modules import Builder
 from services.host.running import StartError
-from services.kit.config import Config, ConfigError
+from services.kit.config import FREE_PORTS, Config, ConfigError
 from services.kit.datadir import DataDirectoryError, occupant
 from services.kit.module import Context
 from services.kit.rpc.server import AddressInUse
-
-FREE_PORTS = {"identity": 0, "profile": 0, "segmentation": 0}
 
 
 def _suite(data_dir: Path, builder: Builder = TinyModule) -> Suite:

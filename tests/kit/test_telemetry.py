@@ -164,6 +164,25 @@ def test_spans_reach_a_collector_over_otlp() -> None:
     assert collector.names == ["apply"]
 
 
+def test_what_goes_on_after_a_wait_is_a_new_trace_that_links_to_the_former_one(
+    exporter: InMemorySpanExporter,
+) -> None:
+    tracing = _tracing(exporter, ratio=0.0)
+    with tracing.span("step", SAMPLED), tracing.continuation("journey.continue", SAMPLED):
+        inside = tracing.current_traceparent()
+    with tracing.continuation("journey.continue", UNSAMPLED):
+        pass
+    with tracing.span("a share of none"):
+        pass
+    continued, step = exporter.get_finished_spans()
+    assert step.name == "step"
+    assert continued.parent is None
+    assert continued.context is not None
+    assert continued.context.trace_id != TRACE
+    assert [link.context.trace_id for link in continued.links] == [TRACE]
+    assert f"{continued.context.trace_id:032x}" in inside
+
+
 def test_log_lines_are_json_with_the_clocks_time_from_the_level_on() -> None:
     out = io.StringIO()
     try:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,14 +22,14 @@ from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, schema_pb2, val
 from segcore import PropertyValue
 from services.host.client import Client
 from services.host.embedded import Suite
-from services.kit.config import Config
+from services.kit.config import FREE_PORTS, Config
 
 SECOND = 1000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
 
-FREE_PORTS = MappingProxyType({"identity": 0, "profile": 0, "segmentation": 0})
+
 ACTIVE = audience_pb2.AUDIENCE_STATE_ACTIVE
 LATEST = consistency_pb2.Consistency(latest=True)
 

@@ -16,10 +16,10 @@ from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.type.v1 import event_pb2
 from services.host.embedded import Suite
-from services.kit.config import Config
+from services.kit.config import FREE_PORTS, Config
 from services.kit.log.port import LogError
 from services.kit.log.sql import SqlLog
-from tests.pipeline.harness import DAY, FREE_PORTS, NOON, App, event, running, who
+from tests.pipeline.harness import DAY, NOON, App, event, running, who
 
 
 async def failure(call: Awaitable[object]) -> tuple[str, str, str, dict[str, str]]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 import grpc.aio
@@ -25,11 +24,10 @@ from services.host.replay.source import Source
 from services.host.replay.stopwatch import Stopwatch
 from services.host.replay.wire import Input
 from services.kit.clock import Clock
-from services.kit.config import Config
+from services.kit.config import FREE_PORTS, Config
 from services.kit.datadir import DataDirectory
 from services.kit.rpc.times import timestamp
 
-FREE_PORTS = MappingProxyType({"identity": 0, "profile": 0, "segmentation": 0})
 STALL_S = 60.0
 """How long no stage may move before the replay gives up on them."""
 LOOK_S = 0.1

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from services.kit.errors import Exhausted
+from services.kit.failpoints import failpoint
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, Log, LogError
 
 QUEUE_LIMIT_BYTES = 8 * APPEND_LIMIT_BYTES
@@ -95,6 +96,7 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001  # whatever it is, each caller has to hear of it
                 self._fail(batch, error)
             else:
+                failpoint(f"{self._log.name}.appended")
                 for seq, record in enumerate(records, last - len(records) + 1):
                     for waiting in record:
                         if not waiting.answer.done():
