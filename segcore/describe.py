@@ -13,11 +13,13 @@ from segcore.rule import (
     AnyOf,
     Arithmetic,
     Attribute,
+    CatalogField,
     Compare,
     EventField,
     Expression,
     InAudience,
     ItemField,
+    KeyText,
     Kind,
     Literal,
     Not,
@@ -26,6 +28,7 @@ from segcore.rule import (
     Rows,
     Scope,
     TestText,
+    TriggerField,
     Truth,
 )
 
@@ -46,7 +49,7 @@ def describe(expression: Expression) -> str:
     return _form(expression)[1]
 
 
-def _form(expression: Expression) -> tuple[int, str]:  # noqa: PLR0911
+def _form(expression: Expression) -> tuple[int, str]:  # noqa: C901, PLR0911
     """Return how tightly the text of a node holds together, and the text."""
     match expression:
         case Literal():
@@ -57,6 +60,12 @@ def _form(expression: Expression) -> tuple[int, str]:  # noqa: PLR0911
             return _ATOM, f"event.{expression.name}"
         case ItemField():
             return _ATOM, f"item.{expression.name}"
+        case TriggerField():
+            return _ATOM, f"trigger.{expression.name}"
+        case KeyText():
+            return _ATOM, "key"
+        case CatalogField():
+            return _ATOM, f"catalog(key).{expression.name}"
         case InAudience():
             return _ATOM, f"audience({_quote(expression.audience_id)})"
         case Aggregate():
@@ -111,6 +120,8 @@ def _rows(rows: Rows) -> str:
         text += f".where({describe(rows.where)})"
     if rows.last_ms is not None:
         text += f".last({_duration(rows.last_ms)})"
+    if rows.since is not None:
+        text += f".since({rows.since})"
     return text
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segcore.history import History
+from segcore.instance import Instance
 from segcore.kinds import kind_of
 from segcore.reference import (
     Membership,
@@ -77,13 +78,14 @@ def explain(  # noqa: PLR0913
     *,
     settled: bool = True,
     rules: Mapping[str, Expression] | None = None,
+    instance: Instance | None = None,
 ) -> Clause:
     """Return the clauses of `rule` for the person with `history`.
 
-    `settled` and `rules` are those of `reference.evaluate` and `reference.next_change_ms`.
+    `settled`, `rules` and `instance` are those of `reference.next_change_ms`.
     Literals are no clauses of their own, and what stands below rows is part of their clause.
     """
-    moment = Moment(history, now_ms, in_audience, settled)
+    moment = Moment(history, now_ms, in_audience, settled, instance)
     return _clause(rule, moment, rules)
 
 
@@ -107,6 +109,7 @@ def _clause(
             moment.in_audience,
             settled=moment.settled,
             rules=rules,
+            instance=moment.instance,
         ),
         children=tuple(_clause(part, moment, rules) for part in _parts(expression)),
     )

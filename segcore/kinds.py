@@ -6,13 +6,16 @@ rules that were stored.
 
 from __future__ import annotations
 
+from segcore.instance import CATALOG_KINDS, is_instance_word
 from segcore.micro import INT64_MAX, TIME_LIMIT_MS
+from segcore.reference import nodes_of
 from segcore.rule import (
     Aggregate,
     All,
     AnyOf,
     Arithmetic,
     Attribute,
+    CatalogField,
     Compare,
     Comparison,
     EventField,
@@ -20,6 +23,7 @@ from segcore.rule import (
     Fold,
     InAudience,
     ItemField,
+    KeyText,
     Kind,
     Literal,
     Not,
@@ -27,6 +31,7 @@ from segcore.rule import (
     Rows,
     Scope,
     TestText,
+    TriggerField,
     Truth,
 )
 
@@ -48,8 +53,10 @@ _ITEM_KINDS = {
 def kind_of(expression: Expression) -> Kind | None:
     """Return the kind of what `expression` comes to; None for `null`."""
     match expression:
-        case Literal() | Attribute() | EventField() | ItemField():
+        case Literal() | Attribute() | EventField() | ItemField() | TriggerField() | CatalogField():
             return expression.kind
+        case KeyText():
+            return Kind.TEXT
         case Arithmetic():
             return Kind.NUMBER
         case Aggregate():
@@ -59,9 +66,22 @@ def kind_of(expression: Expression) -> Kind | None:
 
 
 def check_rule(rule: Expression) -> None:
-    """Raise ValueError, with the offset of the node, unless `rule` is a well-formed condition."""
-    _expect(rule, Kind.FLAG)
-    _check(rule, None)
+    """Raise ValueError, with the offset of the node, unless an audience may have `rule`."""
+    check_condition(rule)
+    for node in nodes_of(rule):
+        if is_instance_word(node):
+            raise _mistake(
+                node, "a rule that speaks of a person alone, not of a journey's instance"
+            )
+
+
+def check_condition(condition: Expression) -> None:
+    """Raise ValueError, with the offset of the node, unless this is a well-formed condition.
+
+    It may speak of an instance.
+    """
+    _expect(condition, Kind.FLAG)
+    _check(condition, None)
 
 
 def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, PLR0912
@@ -72,11 +92,16 @@ def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, 
         case Attribute() | InAudience():
             if scope is not None:
                 raise _mistake(expression, "no profile and no audience below rows")
-        case EventField():
-            if scope is None:
+        case EventField() | TriggerField():
+            if scope is None and isinstance(expression, EventField):
                 raise _mistake(expression, "event fields below rows only")
             if _EVENT_KINDS.get(expression.name, expression.kind) is not expression.kind:
                 raise _mistake(expression, f"{expression.name} as {_EVENT_KINDS[expression.name]}")
+        case CatalogField():
+            if scope is not None:
+                raise _mistake(expression, "no catalog below rows")
+            if CATALOG_KINDS.get(expression.name) is not expression.kind:
+                raise _mistake(expression, f"one of {sorted(CATALOG_KINDS)} with its kind")
         case ItemField():
             if scope is not Scope.ITEM:
                 raise _mistake(expression, "item fields below rows of items only")
@@ -140,6 +165,8 @@ def _check_aggregate(aggregate: Aggregate) -> None:
         raise _mistake(rows, "at least one event type")
     if rows.last_ms is not None and abs(rows.last_ms) > TIME_LIMIT_MS:
         raise _mistake(rows, f"a window of at most {TIME_LIMIT_MS} ms")
+    if rows.last_ms is not None and rows.since is not None:
+        raise _mistake(rows, "`last` or `since`, not both")
     if rows.where is not None:
         _expect(rows.where, Kind.FLAG)
         _check(rows.where, rows.scope)

@@ -18,6 +18,7 @@ from segcore.rule import (
     AnyOf,
     Arithmetic,
     Attribute,
+    CatalogField,
     Compare,
     Comparison,
     EventField,
@@ -25,6 +26,7 @@ from segcore.rule import (
     Fold,
     InAudience,
     ItemField,
+    KeyText,
     Kind,
     Literal,
     Not,
@@ -34,6 +36,7 @@ from segcore.rule import (
     Scope,
     TestText,
     TextTest,
+    TriggerField,
     Truth,
 )
 from segcore.rule_json import to_json, without_offsets
@@ -227,6 +230,8 @@ class _Writer:
                 self.load(_FOLDS[expression.fold], leaf_key(expression))
             case InAudience():
                 self.load(Source.MEMBER, expression.audience_id)
+            case TriggerField() | KeyText() | CatalogField():
+                raise ValueError(f"expected a rule of an audience, found {expression}")
             case _:
                 assert_never(expression)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import assert_never
 
 from segcore.history import Event, History, Item, PropertyValue, kind_of_value
+from segcore.instance import Instance
 from segcore.micro import bounded, divide_half_even, from_float
 from segcore.rule import (
     MICRO,
@@ -23,6 +24,7 @@ from segcore.rule import (
     AnyOf,
     Arithmetic,
     Attribute,
+    CatalogField,
     Compare,
     Comparison,
     EventField,
@@ -30,6 +32,7 @@ from segcore.rule import (
     Fold,
     InAudience,
     ItemField,
+    KeyText,
     Kind,
     Literal,
     Not,
@@ -39,6 +42,7 @@ from segcore.rule import (
     Scope,
     TestText,
     TextTest,
+    TriggerField,
     Truth,
 )
 
@@ -60,12 +64,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What an expression is evaluated over: one person at one instant."""
+    """What an expression is evaluated over: one person, or one instance of theirs, now."""
 
     history: History
     now_ms: int
     in_audience: Membership
     settled: bool = True
+    instance: Instance | None = None
 
     @property
     def horizon_ms(self) -> int:
@@ -73,16 +78,20 @@ class Moment:
         return self.now_ms if self.settled else self.now_ms - 1
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     expression: Expression,
     history: History,
     now_ms: int,
     in_audience: Membership,
     *,
     settled: bool = True,
+    instance: Instance | None = None,
 ) -> Value:
-    """Return what `expression` comes to for the person with `history` at `now_ms`."""
-    return value_at(expression, Moment(history, now_ms, in_audience, settled))
+    """Return what `expression` comes to for the person with `history` at `now_ms`.
+
+    `instance` is what a condition of a journey speaks of; without it such a one raises ValueError.
+    """
+    return value_at(expression, Moment(history, now_ms, in_audience, settled, instance))
 
 
 def value_at(expression: Expression, moment: Moment, row: Row | None = None) -> Value:  # noqa: C901, PLR0911, PLR0912
@@ -123,6 +132,12 @@ def value_at(expression: Expression, moment: Moment, row: Row | None = None) -> 
             return _aggregate(expression, moment)
         case InAudience():
             return moment.in_audience(expression.audience_id)
+        case TriggerField():
+            return _of_kind(_trigger_field(expression.name, moment), expression.kind)
+        case KeyText():
+            return _instance(moment).key
+        case CatalogField():
+            return _of_kind(_instance(moment).catalog_field(expression.name), expression.kind)
         case _:
             assert_never(expression)
 
@@ -137,12 +152,28 @@ def rows_at(rows: Rows, moment: Moment) -> list[Row]:
             continue
         if rows.last_ms is not None and event.occurred_ms > moment.now_ms:
             continue
-        kept += [
-            row
-            for row in rows_of_event(rows.scope, event)
-            if rows.where is None or value_at(rows.where, moment, row) is True
-        ]
+        if rows.since is not None and not _instance(moment).counts(event, rows.since):
+            continue
+        kept += _where_holds(rows, event, moment)
     return kept
+
+
+def rows_of(rows: Rows, event: Event) -> list[Row]:
+    """Return the rows that one event brings, of those that `rows` names: by type and `where` alone.
+
+    This is what enters a journey; `last` and `since` have no part in it.
+    """
+    if event.type not in rows.types:
+        return []
+    return _where_holds(rows, event, Moment(History(), event.received_ms, lambda _: False))
+
+
+def _where_holds(rows: Rows, event: Event, moment: Moment) -> list[Row]:
+    return [
+        row
+        for row in rows_of_event(rows.scope, event)
+        if rows.where is None or value_at(rows.where, moment, row) is True
+    ]
 
 
 def rows_of_event(scope: Scope, event: Event) -> list[Row]:
@@ -175,6 +206,7 @@ def next_change_ms(  # noqa: PLR0913
     *,
     settled: bool = True,
     rules: Mapping[str, Expression] | None = None,
+    instance: Instance | None = None,
 ) -> int | None:
     """Return the next instant at which time alone changes the value, or None where it never does.
 
@@ -190,7 +222,7 @@ def next_change_ms(  # noqa: PLR0913
         def member(audience_id: str) -> bool:
             return inside[audience_id] if audience_id in known else in_audience(audience_id)
 
-        moment = Moment(history, instant_ms, member, settled)
+        moment = Moment(history, instant_ms, member, settled, instance)
         for audience_id in followed:
             inside[audience_id] = value_at(known[audience_id], moment) is True
         return value_at(expression, moment)
@@ -282,6 +314,19 @@ def _event_field(name: str, event: Event) -> PropertyValue | None:
         "received_at": event.received_ms,
     }
     return intrinsic.get(name, event.properties.get(name))
+
+
+def _instance(moment: Moment) -> Instance:
+    if moment.instance is None:
+        raise ValueError("expected an instance of a journey to speak of, found none")
+    return moment.instance
+
+
+def _trigger_field(name: str, moment: Moment) -> PropertyValue | None:
+    instance = _instance(moment)
+    if instance.trigger is None:
+        return None
+    return instance.triggered_as if name == "type" else _event_field(name, instance.trigger)
 
 
 def _item_field(name: str, item: Item | None) -> PropertyValue | None:

@@ -61,6 +61,16 @@ class TextTest(enum.StrEnum):
     CONTAINS = "contains"
 
 
+class Since(enum.StrEnum):
+    """From when on rows count for one instance of a journey; rows of its trigger itself never do.
+
+    They do as another type that the same event also counts as.
+    """
+
+    TRIGGER = "trigger"
+    ENTRY = "entry"
+
+
 class Fold(enum.StrEnum):
     """What rows come to."""
 
@@ -183,13 +193,17 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one profile: of these event types, where `where` holds, younger than `last_ms`."""
+    """Rows of one profile: of these event types, where `where` holds, younger than `last_ms`.
+
+    With `since` they are rows of one instance too, and no rule of an audience has them.
+    """
 
     scope: Scope
     types: tuple[str, ...]
     where: Expression | None = None
     last_ms: int | None = None
     at: int = -1
+    since: Since | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,31 @@ class InAudience:
     at: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class TriggerField:
+    """A property of the event that started the instance; missing where none did."""
+
+    name: str
+    kind: Kind
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyText:
+    """The key of the instance: the id of its event or the SKU of its item."""
+
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogField:
+    """What the catalog says now of the item that is the key; missing where it has none."""
+
+    name: str
+    kind: Kind
+    at: int = -1
+
+
 Expression = (
     Literal
     | Attribute
@@ -225,8 +264,12 @@ Expression = (
     | AnyOf
     | Aggregate
     | InAudience
+    | TriggerField
+    | KeyText
+    | CatalogField
 )
 """A node. `at` is its offset in the rule's text in code points, -1 where unknown.
 
-It is for explanations and takes no part in what the rule means.
+It is for explanations and takes no part in what the rule means. `TriggerField`, `KeyText` and
+`CatalogField` speak of one instance of a journey, and no rule of an audience has them.
 """

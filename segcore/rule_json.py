@@ -1,4 +1,4 @@
-"""A rule as canonical JSON and back: sorted keys, no spaces, offsets left out where unknown.
+"""A rule as canonical JSON and back: sorted keys, no spaces, absent `at` and `since` left out.
 
 Both ways follow the dataclasses of `segcore.rule`, so a new node needs no change here. What is
 read is refused with ValueError, and the path of the mistake, unless it is exactly what is written.
@@ -23,6 +23,7 @@ DEPTH_LIMIT = 200
 
 _NODES: dict[str, type] = {node.__name__: node for node in typing.get_args(Expression)}
 _CLASSES = {**_NODES, "Rows": rule.Rows}
+_LEFT_OUT = {"at": -1, "since": None}
 _HINTS = {cls: typing.get_type_hints(cls, vars(rule)) for cls in _CLASSES.values()}
 
 
@@ -64,9 +65,11 @@ def _encode(value: object) -> object:
     if not dataclasses.is_dataclass(value):
         return value
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if fields["at"] == -1:
-        del fields["at"]
-    document = {name: _encode(part) for name, part in fields.items()}
+    document = {
+        name: _encode(part)
+        for name, part in fields.items()
+        if name not in _LEFT_OUT or part != _LEFT_OUT[name]
+    }
     return {"node": type(value).__name__, **document}
 
 
@@ -137,7 +140,7 @@ def _decode_node(document: object, allowed: Mapping[str, type], path: str, depth
     cls = allowed[name]
     hints = _HINTS[cls]
     unknown = sorted(document.keys() - hints.keys() - {"node"})
-    absent = sorted(hints.keys() - document.keys() - {"at"})
+    absent = sorted(hints.keys() - document.keys() - _LEFT_OUT.keys())
     if unknown or absent:
         raise ValueError(f"{path}: {name} has unknown fields {unknown} and lacks {absent}")
     values = {
