@@ -28,6 +28,8 @@ MAX_CALLS = 2000
 MIN_PING_MS = 10_000
 
 PROGRESS_SERVICE = "coterie.rpc.v1.ProgressService"
+LIVENESS = "liveness"
+"""Its health says that calls are answered at all: where a stage fails, a restart would not help."""
 
 
 class AddressInUse(Exception):
@@ -65,6 +67,7 @@ class Server:
         """Serve what was registered; health says NOT_SERVING until `set_serving`."""
         self._names = ("", *service_names, PROGRESS_SERVICE)
         await self.set_serving(serving=False)
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         listed = (*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(listed, self.grpc)
