@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.databases import KINDS, Databases, made
+from tests.postgres import postgres_database, postgres_prefix, postgres_url
+
+__all__ = ["postgres_database", "postgres_prefix", "postgres_url"]
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture(params=KINDS)
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Give places for tables, on every engine: a test that asks for it runs on each."""
+    given = made(request, tmp_path)
+    yield given
+    given.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
-"""One relational database: SQLite for one machine, PostgreSQL for a cluster, by the same text.
+"""One relational database: SQLite files by default, PostgreSQL by a URL, by the same text.
 
-A write that has returned is on disk. What the two dialects need differently is here alone.
+A write that has returned is on disk. What a server needs is in `services.kit.postgres`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 
+from services.kit import postgres
 from services.kit.signal import Signal
 
 BUSY_TIMEOUT_MS = 30_000
@@ -30,15 +32,21 @@ class Database:
     """A database with one writer at a time in this process; readers see the last commit.
 
     `url` is SQLAlchemy's: `sqlite:///path`, `sqlite://` (in memory: readers and writers take
-    turns) or `postgresql+driver://...`. Writers of several processes wait for each other.
+    turns) or `postgresql+psycopg://...` with the schema that has the tables. Writers of several
+    processes wait for each other: on SQLite always, on PostgreSQL where they write the same row.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        self._sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _sqlite_engine(self._url) if self._sqlite else _server_engine(self._url)
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        parsed = make_url(url)
+        self._sqlite = parsed.get_backend_name() == "sqlite"
+        self._schema = schema
+        if self._sqlite:
+            self._place, self._engine = f"{parsed.database or 'memory'}", _sqlite_engine(parsed)
+        else:
+            self._place = postgres.place_of(parsed, schema)
+            self._engine = postgres.open_engine(parsed, schema)
         self._shared = isinstance(self._engine.pool, StaticPool)
-        self._turn = _Turn(self._url.render_as_string())
+        self._turn = _Turn(self._place)
         self._signals: dict[str, Signal] = {}
         self._signals_lock = threading.Lock()
 
@@ -81,9 +89,19 @@ class Database:
         return not self._shared
 
     def create(self, metadata: MetaData) -> None:
-        """Create the tables that are not there yet."""
+        """Create the tables that are not there yet, and on PostgreSQL their schema."""
         with self.write() as connection:
+            if not self._sqlite:
+                postgres.make_room(connection, self._schema)
             metadata.create_all(connection)
+
+    def check(self) -> None:
+        """Raise DatabaseUnusable, in one line, where no transaction can begin here."""
+        try:
+            with self.read() as connection:
+                connection.execute(select(1))
+        except DBAPIError as error:
+            raise postgres.unusable(self._place, error) from None
 
     def close(self) -> None:
         """Close every connection; the object is of no use afterwards."""
@@ -121,17 +139,19 @@ class _Turn:
                 self._holder = None
 
 
-def _server_engine(url: URL) -> Engine:
-    return create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
-
-
 def _sqlite_engine(url: URL) -> Engine:
     in_memory = url.database in {None, "", ":memory:"}
     arguments = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
     engine = (
-        create_engine(url, poolclass=StaticPool, connect_args=arguments)
+        create_engine(url, poolclass=StaticPool, connect_args=arguments, hide_parameters=True)
         if in_memory
-        else create_engine(url, pool_size=POOL_SIZE, max_overflow=0, connect_args=arguments)
+        else create_engine(
+            url,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            connect_args=arguments,
+            hide_parameters=True,  # they may be personal, and errors are logged
+        )
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

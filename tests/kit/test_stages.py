@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.kit.log.port import APPEND_LIMIT_BYTES, Corrupt, Entry, Fenced, LogError, Record
 from services.kit.log_stage import LogStage
 from services.kit.sql import Database
-from services.kit.sql_stage import SqlStage, create_positions, move_position, positions, take_epoch
+from services.kit.sql_stage import SqlStage, create_positions, move_position, take_epoch
 from services.kit.stage import ContractBroken, Failures, describe
+from tests.databases import SERVER, made
 from tests.sim.memory_log import MemoryLog, Stored
 
 metadata = MetaData()
@@ -97,16 +98,14 @@ class Failing(Rows):
         super().apply(connection, records)
 
 
-@pytest.fixture(params=["sqlite://", *filter(None, [os.environ.get("DATABASE_URL")])])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    made = Database(request.param)
-    made.create(metadata)
-    create_positions(made)
-    with made.write() as connection:
-        connection.execute(delete(rows))
-        connection.execute(delete(positions))
-    yield made
-    made.close()
+@pytest.fixture(params=["memory", SERVER])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    memory = request.param == "memory"
+    opened = Database("sqlite://") if memory else made(request, tmp_path).open()
+    opened.create(metadata)
+    create_positions(opened)
+    yield opened
+    opened.close()
 
 
 def run(stage: LogStage | SqlStage, limit: int = 10, tries: int = 20) -> int:

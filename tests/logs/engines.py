@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-from sqlalchemy import delete, text
+from sqlalchemy import text
 
-from services.kit.log.sql import SqlLog, _metadata, create_logs
-from services.kit.sql import Database
+from services.kit.log.sql import SqlLog, create_logs
+from tests.databases import Place
 from tests.sim.memory_log import MemoryLog, Stored
 
 CHANGES = {
@@ -20,32 +19,20 @@ CHANGES = {
 
 
 class SqlEngine:
-    """SQLite by a file, by memory, or another database by its URL."""
+    """Any database: SQLite by a file or by memory, PostgreSQL by a schema."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.database = Database(url)
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.database = place.open()
         create_logs(self.database)
-
-    @classmethod
-    def on_server(cls, url: str) -> SqlEngine:
-        made = cls(url)
-        with made.database.write() as connection:
-            for table in ("log_records", "log_holds", "logs"):
-                connection.execute(delete(_metadata.tables[table]))
-        return made
-
-    @classmethod
-    def in_file(cls, directory: Path) -> SqlEngine:
-        return cls(f"sqlite:///{directory / 'log.db'}")
 
     def open(self, name: str) -> SqlLog:
         return SqlLog(self.database, name)
 
     def reopen(self) -> None:
-        if self.url != "sqlite://":
+        if self.place.url != "sqlite://":
             self.database.close()
-            self.database = Database(self.url)
+            self.database = self.place.open()
 
     def damage(self, name: str, seq: int, field: str) -> None:
         with self.database.write() as connection:

@@ -1,30 +1,25 @@
-"""Runs the suite on each engine; on a server too where DATABASE_URL names one for tests."""
+"""Runs the suite on each engine."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.databases import KINDS, Place, made
 from tests.logs.engines import MemoryEngine, SqlEngine
 from tests.logs.suite import *  # noqa: F403  # the claims
 
-SERVER = os.environ.get("DATABASE_URL", "")
-KINDS = ["SQLite file", "SQLite memory", "simulation", *(["server"] if SERVER else [])]
 
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["SQLite memory", "simulation", *KINDS])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlEngine | MemoryEngine]:
     match request.param:
-        case "SQLite file":
-            made: SqlEngine | MemoryEngine = SqlEngine.in_file(tmp_path)
         case "SQLite memory":
-            made = SqlEngine("sqlite://")
-        case "server":
-            made = SqlEngine.on_server(SERVER)
+            engine: SqlEngine | MemoryEngine = SqlEngine(Place("sqlite://"))
+        case "simulation":
+            engine = MemoryEngine()
         case _:
-            made = MemoryEngine()
-    yield made
-    made.close()
+            engine = SqlEngine(made(request, tmp_path).place("log"))
+    yield engine
+    engine.close()

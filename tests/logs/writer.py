@@ -9,9 +9,9 @@ from services.kit.log.sql import SqlLog, create_logs
 from services.kit.sql import Database
 
 
-def main(url: str, name: str, count: int) -> None:
+def main(url: str, schema: str, name: str, count: int) -> None:
     """Append `count` records one by one; 0 means until somebody kills this process."""
-    database = Database(url)
+    database = Database(url, schema or None)
     create_logs(database)
     log = SqlLog(database, name)
     written = 0
@@ -24,4 +24,4 @@ def main(url: str, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))

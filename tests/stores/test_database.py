@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, delete, func, insert, select, update
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, update
 
 from services.kit.sql import Database
+from tests.databases import KINDS, Databases, made
 
 metadata = MetaData()
 counters = Table(
@@ -19,19 +19,15 @@ counters = Table(
 )
 
 
-SERVER = os.environ.get("DATABASE_URL", "")
-
-
-@pytest.fixture(params=["file", "memory", *(["server"] if SERVER else [])])
+@pytest.fixture(params=["memory", *KINDS])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    file = f"sqlite:///{tmp_path / 'rows.db'}"
-    made = Database({"file": file, "memory": "sqlite://", "server": SERVER}[request.param])
-    made.create(metadata)
-    with made.write() as connection:
-        connection.execute(delete(counters))
+    memory = request.param == "memory"
+    opened = Database("sqlite://") if memory else made(request, tmp_path).open()
+    opened.create(metadata)
+    with opened.write() as connection:
         connection.execute(insert(counters).values(id=1, n=0))
-    yield made
-    made.close()
+    yield opened
+    opened.close()
 
 
 def count(database: Database) -> int:
@@ -82,8 +78,8 @@ def test_a_second_transaction_in_one_thread_is_refused_and_not_waited_for(
     assert count(database) == 0
 
 
-def test_a_reader_keeps_its_state_while_a_writer_goes_on(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'rows.db'}")
+def test_a_reader_keeps_its_state_while_a_writer_goes_on(databases: Databases) -> None:
+    database = databases.open()
     database.create(metadata)
     with database.write() as connection:
         connection.execute(insert(counters).values(id=1, n=0))
@@ -100,7 +96,6 @@ def test_a_reader_keeps_its_state_while_a_writer_goes_on(tmp_path: Path) -> None
         assert wrote.wait(30)
         after = reader.execute(select(counters.c.n)).scalar_one()
     assert (before, after, count(database)) == (0, 0, 7)
-    database.close()
 
 
 def test_a_file_is_kept_so_that_a_commit_survives_a_power_cut(tmp_path: Path) -> None:

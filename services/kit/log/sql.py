@@ -40,6 +40,9 @@ POLL_MS = 5
 READ_LIMIT_BYTES = 4 * APPEND_LIMIT_BYTES
 """A read ends after the record that passes this: a backlog of large packs must fit in memory."""
 
+_DAMAGED = frozenset({"XX001", "XX002"})
+"""What PostgreSQL calls a damaged page of a table or of an index."""
+
 _metadata = MetaData()
 
 _logs = Table(
@@ -313,5 +316,6 @@ def _translated(name: str) -> Iterator[None]:
 
 
 def _is_damaged(error: BaseException | None) -> bool:
-    code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) else 0
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return getattr(error, "sqlstate", None) in _DAMAGED

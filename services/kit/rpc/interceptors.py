@@ -75,7 +75,7 @@ class Edge(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
                 outcome = "DEADLINE_EXCEEDED"
                 await call.abort(grpc.StatusCode.DEADLINE_EXCEEDED, LATE_TEXT)
             except Exception as error:  # noqa: BLE001 - the root of a call: nothing leaks out of it
-                known = status.of_peer(error)
+                known = status.of_peer(error) or status.of_database(error)
                 outcome = status.code_of(known).name if known else "INTERNAL"
                 await (_fail(call, known) if known else _fail_unknown(method, call, error))
             finally:

@@ -19,6 +19,8 @@ from services.kit.errors import (
     NotFound,
     Unavailable,
 )
+from services.kit.log.port import LogError
+from services.kit.postgres import is_away
 
 DOMAIN = "coterie"
 INTERNAL_TEXT = "the service failed; the failure is in its log"
@@ -107,6 +109,14 @@ def of_peer(error: Exception) -> DomainError | None:
     if not isinstance(error, grpc.aio.AioRpcError) or error.code() not in _PEER_AWAY:
         return None
     return Unavailable("UNAVAILABLE", "a service that this one needs does not answer: call again")
+
+
+def of_database(error: Exception) -> DomainError | None:
+    """Return what a failed statement means to a caller, None where it is unexpected."""
+    cause = error.__cause__ if type(error) is LogError else error
+    if not is_away(cause):
+        return None
+    return Unavailable("UNAVAILABLE", "the database does not answer: call again")
 
 
 def malformed() -> InvalidArgument:
