@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from segcore.rule import Aggregate, Expression, Rows
 from services.kit.rules import tree
 from services.kit.rules.environment import Complaint, Environment
-from services.kit.rules.rows import SOURCES
+from services.kit.rules.rows import NARROWING, SOURCES
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import FOLDS
 
@@ -23,18 +23,23 @@ def clause_text(text: str, node: Expression | Rows) -> str | None:
 
     Brackets around a clause are left out, and wheres that were joined stand nowhere as one.
     """
+    place = clause_place(text, node)
+    return None if place is None else text[place[0] : place[1]]
+
+
+def clause_place(text: str, node: Expression | Rows) -> tuple[int, int] | None:
+    """Return where the clause of a node begins and where it has ended."""
     try:
         folds, rows, others = _places(text)
     except Complaint:
         return None
     match node:
         case Aggregate(at=at):
-            place = folds.get(at)
+            return folds.get(at)
         case Rows(at=at):
-            place = rows.get(at)
+            return rows.get(at)
         case _:
-            place = others.get(node.at)
-    return None if place is None else text[place[0] : place[1]]
+            return others.get(node.at)
 
 
 @functools.lru_cache(maxsize=TEXTS_MAX)
@@ -50,10 +55,7 @@ def _places(text: str) -> tuple[_Places, _Places, _Places]:
             case tree.Call(function=function, target=target) if target and function in FOLDS:
                 folds[node.place.start] = span
                 rows[node.place.start] = (target.place.start, target.place.end)
-            case tree.Call(function=function) if function in SOURCES or function in {
-                "where",
-                "last",
-            }:
+            case tree.Call(function=function) if function in SOURCES or function in NARROWING:
                 pass
             case tree.Call():
                 others[node.place.point] = span

@@ -1,4 +1,4 @@
-"""The way from a rule's text to segcore's typed rule.
+"""The way from a text to segcore's typed rule, or to the rows by which people enter a journey.
 
 CEL parses and type-checks; the translation then refuses what segcore cannot run exactly. Where CEL
 refuses what it could parse, the translation is asked first what is wrong: it knows the names.
@@ -6,8 +6,11 @@ refuses what it could parse, the translation is asked first what is wrong: it kn
 
 from __future__ import annotations
 
-from segcore.rule import Expression
-from services.kit.rules import scalar, tree
+from collections.abc import Callable
+from typing import TypeVar
+
+from segcore.rule import Expression, Rows
+from services.kit.rules import rows, scalar, tree
 from services.kit.rules.environment import Complaint, Environments, Parsed
 from services.kit.rules.errors import RuleError
 from services.kit.rules.person import PersonView
@@ -20,6 +23,8 @@ TEXT_MAX = 10_000
 NODES_MAX = 2_000
 """Names, constants, calls and operators in one rule: what an explanation can still show."""
 
+_Result = TypeVar("_Result")
+
 _environments = Environments()
 # A cache and nothing else: an environment takes milliseconds, a check a tenth of one.
 
@@ -30,9 +35,24 @@ def compile_rule(text: str, vocabulary: Vocabulary) -> Expression:
     Raises RuleError, which says what is wrong at which line and column. Safe to call from several
     threads.
     """
-    _check_text(text)
-    environment = _environments.of(vocabulary)
     view = PersonView(text, vocabulary)
+    return translated(view, lambda found: scalar.condition(found, view))
+
+
+def compile_entry(text: str, vocabulary: Vocabulary) -> Rows:
+    """Return the rows each of which is an entry: `events(...)` or `items(...)`, at most `where`.
+
+    Raises RuleError as `compile_rule` does.
+    """
+    view = PersonView(text, vocabulary)
+    return translated(view, lambda found: rows.entry_rows(found, view, vocabulary))
+
+
+def translated(view: PersonView, translate: Callable[[tree.Node], _Result]) -> _Result:
+    """Return what the translation of the view's text comes to."""
+    text = view.text
+    _check_text(text)
+    environment = _environments.of(view.vocabulary, of_journeys=view.situation is not None)
     try:
         parsed = environment.check(text)
     except Complaint as unchecked:
@@ -40,9 +60,9 @@ def compile_rule(text: str, vocabulary: Vocabulary) -> Expression:
             parsed = environment.parse(text)
         except Complaint as unparsed:
             raise syntax_error(text, unparsed) from None
-        scalar.condition(_tree(text, parsed), view)
+        translate(_tree(text, parsed))
         raise located(text, unchecked, unchecked.words) from None
-    return scalar.condition(_tree(text, parsed), view)
+    return translate(_tree(text, parsed))
 
 
 def _check_text(text: str) -> None:

@@ -32,6 +32,9 @@ STANDARD = (
 _T = cel.Type
 _EVENTS = _T.AbstractType("rows.Events")
 _ITEMS = _T.AbstractType("rows.Items")
+ENTRY = _T.AbstractType("journey.Entry")
+"""The type of `entry`, which has no value of its own."""
+
 _ROWS = (("events", _EVENTS), ("items", _ITEMS))
 _NUMBERS = (_T.INT, _T.DOUBLE)
 # A wrapper type takes null too, and the plain values of its type.
@@ -105,6 +108,19 @@ def _narrowing(name: str, parameter: cel.Type) -> cel.FunctionDecl:
         for noun, t in _ROWS
     ]
     return cel.FunctionDecl(name, overloads)
+
+
+def instance_functions(event: cel.Type, catalog: cel.Type) -> list[cel.FunctionDecl]:
+    """Return what conditions of journeys have beside, by the types of an event and of an item."""
+    since = [
+        cel.Overload(f"since/{noun}{i}", return_type=rows, parameters=[rows, t], is_member=True)
+        for noun, rows in _ROWS
+        for i, t in enumerate((event, ENTRY))
+    ]
+    return [
+        cel.FunctionDecl("since", since),
+        _declare("catalog", catalog, [(_T.STRING,)]),
+    ]
 
 
 def _durations() -> list[cel.FunctionDecl]:

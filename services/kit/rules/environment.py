@@ -18,6 +18,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, timestamp_
 from google.protobuf.message import DecodeError, Message
 
 from coterie.cel.v1 import checked_pb2
+from segcore.instance import CATALOG_KINDS
 from segcore.rule import Kind
 from services.kit.rules import declarations, fields
 from services.kit.rules.vocabulary import Vocabulary
@@ -34,7 +35,7 @@ _TYPES: Mapping[Kind, str] = {
 }
 _RESERVED = range(19_000, 20_000)
 """Field numbers that protobuf keeps for itself."""
-_Key = tuple[frozenset[tuple[str, Kind]], frozenset[tuple[str, Kind]]]
+_Key = tuple[bool, frozenset[tuple[str, Kind]], frozenset[tuple[str, Kind]]]
 _ERROR = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(-?\d+):(-?\d+): (.*)$", re.MULTILINE)
 
 
@@ -61,19 +62,33 @@ class Parsed:
 
 
 class Environment:
-    """Parses and checks rules of one vocabulary; safe to use from several threads."""
+    """Parses and checks rules of one vocabulary; safe to use from several threads.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        messages = {
+    One `of_journeys` has the words that speak of an instance beside.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, of_journeys: bool = False) -> None:
+        messages: dict[str, Mapping[str, Kind]] = {
             "profile": vocabulary.attributes,
             "event": {**vocabulary.properties, **fields.EVENT_FIELDS},
             "item": fields.ITEM_FIELDS,
         }
+        variables = {name: cel.Type(f"{PACKAGE}.{name}") for name in messages}
+        functions = declarations.functions()
+        if of_journeys:
+            messages["catalog"] = CATALOG_KINDS
+            catalog = cel.Type(f"{PACKAGE}.catalog")
+            functions += declarations.instance_functions(variables["event"], catalog)
+            variables |= {
+                "trigger": variables["event"],
+                "entry": declarations.ENTRY,
+                "key": cel.Type.STRING,
+            }
         self._env = cel.NewEnv(
             _pool(messages),
             config=cel.NewEnvConfigFromYaml(declarations.STANDARD),
-            variables={name: cel.Type(f"{PACKAGE}.{name}") for name in messages},
-            functions=declarations.functions(),
+            variables=variables,
+            functions=functions,
         )
         # CEL looks at declarations at the first use: a mistake in them is ours, not the rule's.
         self._env.compile("true")
@@ -167,13 +182,17 @@ class Environments:
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, Environment] = OrderedDict()
 
-    def of(self, vocabulary: Vocabulary) -> Environment:
+    def of(self, vocabulary: Vocabulary, *, of_journeys: bool = False) -> Environment:
         """Return the environment of a vocabulary, made on first use."""
-        key = (frozenset(vocabulary.attributes.items()), frozenset(vocabulary.properties.items()))
+        key = (
+            of_journeys,
+            frozenset(vocabulary.attributes.items()),
+            frozenset(vocabulary.properties.items()),
+        )
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = self._kept[key] = Environment(vocabulary)
+                found = self._kept[key] = Environment(vocabulary, of_journeys=of_journeys)
             self._kept.move_to_end(key)
             while len(self._kept) > self._kept_max:
                 self._kept.popitem(last=False)

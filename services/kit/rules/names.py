@@ -7,7 +7,7 @@ from collections.abc import Collection
 from services.kit.rules import words
 from services.kit.rules.errors import RuleError, shown
 from services.kit.rules.scalar import View, mistake
-from services.kit.rules.tree import Call, Path
+from services.kit.rules.tree import Call, Member, Path
 
 
 def root_mistake(view: View, node: Path, known: Collection[str]) -> RuleError:
@@ -15,7 +15,7 @@ def root_mistake(view: View, node: Path, known: Collection[str]) -> RuleError:
     root, name = node.names[0], ".".join(node.names)
     if root in words.LATER:
         return mistake(view, node, f"{shown(root)} is not supported yet")
-    if root in words.FUNCTIONS or root in words.METHODS:
+    if root in words.FUNCTIONS | words.METHODS | words.INSTANCE_FUNCTIONS:
         return mistake(
             view, node, f"{shown(root)} is a function: it is written with brackets behind it"
         )
@@ -28,10 +28,18 @@ def root_mistake(view: View, node: Path, known: Collection[str]) -> RuleError:
     return mistake(view, node, f"unknown name {shown(name)}; {starts}a text stands in quotes")
 
 
+def member_mistake(view: View, node: Member) -> RuleError:
+    """Return the error for a name behind something that has no fields."""
+    name = node.name
+    return mistake(view, node, f"{shown(name)} is no field here; a method is written `.{name}()`")
+
+
 def call_mistake(view: View, node: Call) -> RuleError:
     """Return the error for a call that nothing takes here; it points at the called name."""
     name, is_method = node.function, node.target is not None
-    if name in words.LATER:
+    if name == "since" and view.situation is not None:
+        complaint = "`since` narrows rows, as in events(...).since(trigger)"
+    elif name in words.LATER:
         complaint = f"{shown(name)} is not supported yet"
     elif name in words.FOREIGN:
         complaint = f"{shown(name)} is not part of the rule language"

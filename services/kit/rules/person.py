@@ -1,17 +1,27 @@
-"""What a rule sees outside of rows: the profile's attributes, aggregates, and other audiences."""
+"""What a rule sees outside of rows: the profile's attributes, aggregates, and other audiences.
+
+In the conditions of a journey also the instance: its trigger, its key, and the key item.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from segcore.rule import Attribute, Expression, InAudience
-from services.kit.rules import rows, scalar
+from services.kit.rules import fields, rows, scalar
 from services.kit.rules.errors import RuleError, shown
-from services.kit.rules.names import call_mistake, root_mistake
+from services.kit.rules.names import call_mistake, member_mistake, root_mistake
 from services.kit.rules.scalar import mistake
-from services.kit.rules.tree import Call, Constant, Path
+from services.kit.rules.situation import (
+    Situation,
+    bare_catalog_mistake,
+    catalog_field,
+    instance_word,
+    is_catalog,
+)
+from services.kit.rules.tree import Call, Constant, Member, Path
 from services.kit.rules.vocabulary import Vocabulary
-from services.kit.rules.words import unknown
+from services.kit.rules.words import INSTANCE_NAMES, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,7 @@ class PersonView:
 
     text: str
     vocabulary: Vocabulary
+    situation: Situation | None = None
 
     def path(self, node: Path) -> Expression:
         """Return the attribute that a name with dots stands for."""
@@ -30,10 +41,10 @@ class PersonView:
                 node,
                 f"`{root}` is there only inside `where` and `sum`, for one row at a time",
             )
+        if root in INSTANCE_NAMES:
+            return instance_word(node, self, self.vocabulary)
         if root != "profile":
-            raise root_mistake(
-                self, node, {f"profile.{name}" for name in self.vocabulary.attributes}
-            )
+            raise root_mistake(self, node, self._known())
         kind = self.vocabulary.attributes.get(name)
         if kind is None:
             raise self._attribute_mistake(node, name)
@@ -45,10 +56,25 @@ class PersonView:
             return rows.aggregate(node, self, self.vocabulary)
         if node.function == "audience" and node.target is None:
             return self._audience(node)
+        if is_catalog(node):
+            raise bare_catalog_mistake(node, self)
         if node.target is not None:
             # What stands before the dot may hold an earlier mistake, which a reader meets first.
             scalar.expression(node.target, self)
         raise call_mistake(self, node)
+
+    def member(self, node: Member) -> Expression:
+        """Return a field of the key item."""
+        if is_catalog(node.owner):
+            return catalog_field(node, self)
+        raise member_mistake(self, node)
+
+    def _known(self) -> set[str]:
+        known = {f"profile.{name}" for name in self.vocabulary.attributes}
+        if self.situation is not None and self.situation.has_trigger:
+            known.update(f"trigger.{name}" for name in self.vocabulary.properties)
+            known.update(f"trigger.{name}" for name in fields.EVENT_FIELDS)
+        return known
 
     def _attribute_mistake(self, node: Path, name: str) -> RuleError:
         known = self.vocabulary.attributes

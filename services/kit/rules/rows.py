@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from segcore.instance import is_instance_word
+from segcore.reference import nodes_of
 from segcore.rule import (
     Aggregate,
     All,
@@ -15,14 +17,23 @@ from segcore.rule import (
     Scope,
 )
 from services.kit.rules import fields, literals, scalar
-from services.kit.rules.errors import RuleError, shown
-from services.kit.rules.names import call_mistake, root_mistake
+from services.kit.rules.errors import RuleError
+from services.kit.rules.names import call_mistake, member_mistake, root_mistake
+from services.kit.rules.properties import property_kind
 from services.kit.rules.scalar import View, mistake
-from services.kit.rules.tree import Call, Constant, Node, Path
+from services.kit.rules.situation import (
+    Situation,
+    check_catalog,
+    instance_word,
+    is_catalog,
+    since_of,
+)
+from services.kit.rules.tree import Call, Constant, Member, Node, Path
 from services.kit.rules.vocabulary import Vocabulary
-from services.kit.rules.words import DURATIONS, FOLDS, LATER, TYPES_MAX, unknown
+from services.kit.rules.words import DURATIONS, FOLDS, INSTANCE_NAMES, LATER, TYPES_MAX, unknown
 
 SOURCES = {"events": Scope.EVENT, "items": Scope.ITEM}
+NARROWING = frozenset(("where", "last", "since"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +44,18 @@ class RowView:
     vocabulary: Vocabulary
     scope: Scope
     types: tuple[str, ...]
+    situation: Situation | None = None
 
     def path(self, node: Path) -> Expression:
         """Return a field of the row's event or item."""
         root, name = node.names[0], ".".join(node.names[1:])
         if root == "event":
-            return self._event_field(node, name)
+            kind = property_kind(node, self, self.vocabulary, self.types)
+            return EventField(name, kind, node.place.start)
         if root == "item":
             return self._item_field(node, name)
+        if root in INSTANCE_NAMES:
+            return instance_word(node, self, self.vocabulary)
         if root == "profile":
             raise mistake(
                 self,
@@ -62,34 +77,22 @@ class RowView:
                 "`where` and `sum` see the row alone, not other rows and audiences: test them"
                 " outside, with `&&`",
             )
+        if is_catalog(node):
+            check_catalog(node, self)
+            raise mistake(
+                self,
+                node,
+                "`where` and `sum` see the row alone, not the catalog: test it outside, with `&&`",
+            )
         if node.target is not None:
             scalar.expression(node.target, self)
         raise call_mistake(self, node)
 
-    def _event_field(self, node: Path, name: str) -> Expression:
-        kind = fields.EVENT_FIELDS.get(name)
-        if kind is None:
-            declared = [self.vocabulary.event_types[t] for t in self.types]
-            kind = next((d[name] for d in declared if name in d), None)
-        if kind is None:
-            raise self._property_mistake(node, name)
-        return EventField(name, kind, node.place.start)
-
-    def _property_mistake(self, node: Path, name: str) -> RuleError:
-        known = {p for t in self.types for p in self.vocabulary.event_types[t]}
-        if not name:
-            return mistake(self, node, "`event` is no value: name one of its properties")
-        if group := sorted(p for p in known if p.startswith(f"{name}.")):
-            return mistake(
-                self, node, f"`event.{name}` is no value: name one of its parts, `event.{group[0]}`"
-            )
-        of = " of " + " or ".join(f"`{t}`" for t in self.types)
-        having = sorted(t for t, d in self.vocabulary.event_types.items() if name in d)
-        if having:
-            return mistake(
-                self, node, f"there is no property {shown(name)}{of}, but `{having[0]}` has it"
-            )
-        return mistake(self, node, unknown("property", name, known | set(fields.EVENT_FIELDS), of))
+    def member(self, node: Member) -> Expression:
+        """Refuse: nothing that is called here has fields."""
+        if is_catalog(node.owner):
+            self.call(node.owner)
+        raise member_mistake(self, node)
 
     def _item_field(self, node: Path, name: str) -> Expression:
         if self.scope is not Scope.ITEM:
@@ -118,13 +121,25 @@ def is_chain(node: Node | None) -> bool:
 def aggregate(node: Call, view: View, vocabulary: Vocabulary) -> Expression:
     """Return what a chain of rows comes to; raises RuleError where it ends as rows."""
     if node.function not in FOLDS or node.target is None:
-        if node.function in {*SOURCES, "where", "last"}:
+        if node.function in {*SOURCES, *NARROWING}:
             rows_of(node, view, vocabulary)
             raise mistake(
                 view, node, "these are rows: end with `.exists()`, `.count()` or `.sum(...)`"
             )
         raise call_mistake(view, node)
     rows = rows_of(node.target, view, vocabulary)
+    found = _fold(node, rows, view, vocabulary)
+    if rows.since is None and any(is_instance_word(part) for part in nodes_of(found)):
+        raise mistake(
+            view,
+            node,
+            "rows that are compared with `trigger` or `key` need `.since(trigger)` or"
+            " `.since(entry)`: a journey looks only at what happens from then on",
+        )
+    return found
+
+
+def _fold(node: Call, rows: Rows, view: View, vocabulary: Vocabulary) -> Aggregate:
     fold = Fold(node.function)
     if fold is not Fold.SUM:
         if node.arguments:
@@ -138,7 +153,7 @@ def aggregate(node: Call, view: View, vocabulary: Vocabulary) -> Expression:
         raise mistake(
             view, node, "`sum` takes one number, such as .sum(item.price * item.quantity)"
         )
-    inside = RowView(view.text, vocabulary, rows.scope, rows.types)
+    inside = RowView(view.text, vocabulary, rows.scope, rows.types, view.situation)
     return Aggregate(rows, fold, scalar.number(node.arguments[0], inside), node.place.start)
 
 
@@ -154,21 +169,66 @@ def rows_of(node: Node, view: View, vocabulary: Vocabulary) -> Rows:
         raise mistake(
             view, node, f"`{node.function}` ends a chain: nothing can be called on what it gives"
         )
-    if node.function not in {"where", "last"}:
+    if node.function not in NARROWING:
         # What stands before it may hold an earlier mistake, which a reader meets first.
         rows_of(node.target, view, vocabulary)
         raise call_mistake(view, node)
     rows = rows_of(node.target, view, vocabulary)
+    if node.function == "since":
+        return _with_since(rows, node, view)
     if node.function == "last":
         length_ms = _window_ms(node, view)
+        if rows.since is not None:
+            raise _both_times(node, view)
         shortest = length_ms if rows.last_ms is None else min(rows.last_ms, length_ms)
         return replace(rows, last_ms=shortest)
     if len(node.arguments) != 1:
         raise mistake(
             view, node, '`where` takes one condition, such as .where(event.channel == "store")'
         )
-    inside = RowView(view.text, vocabulary, rows.scope, rows.types)
+    inside = RowView(view.text, vocabulary, rows.scope, rows.types, view.situation)
     return replace(rows, where=_both(rows.where, scalar.condition(node.arguments[0], inside)))
+
+
+def entry_rows(node: Node, view: View, vocabulary: Vocabulary) -> Rows:
+    """Return the rows of a chain that narrows them with `where` alone."""
+    if not is_chain(node):
+        scalar.expression(node, view)
+        raise mistake(view, node, 'an entry is rows, such as events("purchase")')
+    link: Node | None = node
+    while isinstance(link, Call):
+        if link.function in FOLDS:
+            complaint = f"each row is an entry: leave out `.{link.function}()`"
+            raise _at_name(link, view, complaint)
+        if link.function in NARROWING - {"where"}:
+            complaint = f"a row enters when it comes: no `.{link.function}(...)`, only `where`"
+            raise _at_name(link, view, complaint)
+        link = link.target
+    return rows_of(node, view, vocabulary)
+
+
+def _with_since(rows: Rows, node: Call, view: View) -> Rows:
+    since = since_of(node, view)
+    if rows.last_ms is not None:
+        raise _both_times(node, view)
+    if rows.since not in {None, since}:
+        raise _at_name(
+            node, view, f"`.since({since})` and `.since({rows.since})` do not go together: keep one"
+        )
+    return replace(rows, since=since)
+
+
+def _both_times(node: Call, view: View) -> RuleError:
+    return _at_name(
+        node,
+        view,
+        "`since` and `last` do not go together: rows since an instant never leave by time",
+    )
+
+
+def _at_name(node: Call, view: View, complaint: str) -> RuleError:
+    start = node.place.point
+    return RuleError(view.text, start, complaint, start + len(node.function))
 
 
 def _both(former: Expression | None, added: Expression) -> Expression:

@@ -6,18 +6,16 @@ A `View` says what the rest means: names with dots, and calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from segcore.kinds import kind_of
 from segcore.rule import (
     All,
     AnyOf,
     Arithmetic,
-    Attribute,
     Compare,
     Comparison,
-    EventField,
     Expression,
-    ItemField,
     Kind,
     Literal,
     Not,
@@ -28,10 +26,13 @@ from segcore.rule import (
     Truth,
 )
 from services.kit.rules import literals
-from services.kit.rules.errors import RuleError, shown
+from services.kit.rules.errors import RuleError
 from services.kit.rules.tree import Call, Constant, Foreign, Listing, Member, Node, Path
-from services.kit.rules.values import is_field, kind_of, spoken
+from services.kit.rules.values import is_field, spoken
 from services.kit.rules.words import TEXT_TESTS
+
+if TYPE_CHECKING:
+    from services.kit.rules.situation import Situation
 
 HAS_TAKES = "`has` takes one attribute or property, such as has(profile.city)"
 
@@ -43,11 +44,18 @@ class View(Protocol):
     def text(self) -> str:
         """The whole rule, for errors."""
 
+    @property
+    def situation(self) -> Situation | None:
+        """What there is beside the person; None where a rule speaks of people alone."""
+
     def path(self, node: Path) -> Expression:
         """Return the field that a name with dots stands for; raises RuleError."""
 
     def call(self, node: Call) -> Expression:
         """Return what a call comes to that is no operator; raises RuleError."""
+
+    def member(self, node: Member) -> Expression:
+        """Return what a name behind a call stands for; raises RuleError."""
 
 
 def mistake(view: View, node: Node, complaint: str) -> RuleError:
@@ -85,10 +93,8 @@ def expression(node: Node, view: View) -> Expression:
             return _operator(node, view)
         case Listing():
             raise mistake(view, node, "a list stands only behind `in`")
-        case Member(name=name):
-            raise mistake(
-                view, node, f"{shown(name)} is no field here; a method is written `.{name}()`"
-            )
+        case Member():
+            return view.member(node)
         case Foreign(what=what):
             raise mistake(view, node, f"{what} is not part of the rule language")
 
@@ -215,7 +221,7 @@ def _test_text(node: Call, target: Node, view: View) -> Expression:
 def _has(node: Call, view: View) -> Expression:
     if node.target is None and len(node.arguments) == 1:
         operand = expression(node.arguments[0], view)
-        if isinstance(operand, Attribute | EventField | ItemField):
+        if is_field(operand):
             return Compare(Comparison.NE, operand, Literal(None, None), node.place.start)
     raise mistake(view, node, HAS_TAKES)
 

@@ -1,17 +1,15 @@
-"""What type a typed rule's node has, and how messages speak of it."""
+"""Which nodes of a typed rule read values, and how messages speak of the types of these."""
 
 from __future__ import annotations
 
 from segcore.rule import (
-    Aggregate,
-    Arithmetic,
     Attribute,
+    CatalogField,
     EventField,
     Expression,
-    Fold,
     ItemField,
     Kind,
-    Literal,
+    TriggerField,
 )
 
 _SPOKEN = {
@@ -22,24 +20,9 @@ _SPOKEN = {
 }
 
 
-def kind_of(node: Expression) -> Kind | None:
-    """Return the type of what a node comes to; None for null alone."""
-    match node:
-        case Literal(kind=kind):
-            return kind
-        case Attribute(kind=kind) | EventField(kind=kind) | ItemField(kind=kind):
-            return kind
-        case Arithmetic():
-            return Kind.NUMBER
-        case Aggregate(fold=fold):
-            return Kind.FLAG if fold is Fold.EXISTS else Kind.NUMBER
-        case _:
-            return Kind.FLAG
-
-
 def is_field(node: Expression) -> bool:
     """Return whether a node reads a value that may be missing."""
-    return isinstance(node, Attribute | EventField | ItemField)
+    return isinstance(node, Attribute | EventField | ItemField | TriggerField | CatalogField)
 
 
 def spoken(kind: Kind | None) -> str:

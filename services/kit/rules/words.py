@@ -20,16 +20,23 @@ ROOTS = ("profile", "event", "item")
 FUNCTIONS = frozenset(("events", "items", "audience", "has", "timestamp", "duration", *DURATIONS))
 METHODS = frozenset(("where", "last", *FOLDS, *TEXT_TESTS))
 
-LATER_FUNCTIONS = frozenset(("anniversary", "age", "bucket", "catalog"))
+INSTANCE_NAMES = frozenset(("trigger", "entry", "key"))
+INSTANCE_FUNCTIONS = frozenset(("catalog",))
+INSTANCE = INSTANCE_NAMES | INSTANCE_FUNCTIONS
+"""What conditions of journeys have beside, and rules of audiences never."""
+
+LATER_FUNCTIONS = frozenset(("anniversary", "age", "bucket"))
 LATER_METHODS = frozenset(
     (
         *("olderThan", "between", "since", "calendarDays", "min", "max", "avg", "distinct"),
         *("latest", "earliest", "followedBy", "notFollowedBy", "by"),
     )
 )
-LATER_NAMES = frozenset(("trigger", "entry", "key"))
-LATER = LATER_FUNCTIONS | LATER_METHODS | LATER_NAMES
-"""What the language will have. Saying so helps more than `unknown`."""
+LATER = LATER_FUNCTIONS | LATER_METHODS
+"""What the language will have. Saying so helps more than `unknown`.
+
+`since` is among them: only conditions of journeys have it, and only from their own instants on.
+"""
 
 FOREIGN = frozenset(
     (
