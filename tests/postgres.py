@@ -13,7 +13,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Server:
         return self._place / "data"
 
     @property
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "LC_ALL": "C"}
 
     def _run(self, program: str, *arguments: str) -> None:

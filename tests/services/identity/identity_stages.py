@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from coterie.log.v1.facts_pb2 import Fact, FactPack
 from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
@@ -20,6 +19,7 @@ from services.kit.log.sql import SqlLog, create_logs
 from services.kit.log_stage import LogStage
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
+from tests.databases import Databases
 
 NAMESPACES = Namespaces(("crm", "loyalty", "email", "phone", "ecid"), frozenset({"crm", "loyalty"}))
 START_MS = 1_700_000_000_000
@@ -61,18 +61,18 @@ def tick(at_ms: int) -> Inbound:
 
 @dataclass
 class Workplace:
-    """Logs, tables and the stage between them; `restart` is a new process on the same files."""
+    """Logs, tables and the stage between them; `restart` is a new process on the same tables."""
 
-    directory: Path | None = None
+    databases: Databases | None = None
     partitions: int = 1
     namespaces: Namespaces = NAMESPACES
     limits: Limits = field(default_factory=Limits)
     tracing: Tracing = field(default_factory=Tracing)
 
     def __post_init__(self) -> None:
-        place = self.directory
-        self.log_database = Database(f"sqlite:///{place}/log.db" if place else "sqlite://")
-        self.database = Database(f"sqlite:///{place}/identity.db" if place else "sqlite://")
+        given = self.databases
+        self.log_database = given.open("log") if given else Database("sqlite://")
+        self.database = given.open("identity") if given else Database("sqlite://")
         create_logs(self.log_database)
         self.inbound = SqlLog(self.log_database, "inbound")
         self.facts = [

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from identity_stages import START_MS, Workplace, attributes, event, link, tick
@@ -10,6 +9,7 @@ from identity_stages import START_MS, Workplace, attributes, event, link, tick
 from coterie.log.v1.inbound_pb2 import Inbound
 from services.identity import stage
 from services.kit.log.port import Entry
+from tests.databases import Databases
 
 
 def history(seed: int, count: int) -> Iterator[list[Inbound]]:
@@ -68,7 +68,7 @@ def test_packs_of_any_size_give_the_same_people() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_process_that_dies_anywhere_gives_the_same_facts(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = Workplace()
     for pack in history(seed, count=60):
@@ -79,7 +79,7 @@ def test_a_process_that_dies_anywhere_gives_the_same_facts(
 
     chance = random.Random(seed)
     monkeypatch.setattr(stage, "SAVE_RECORDS", 7)
-    place = Workplace(directory=tmp_path)
+    place = Workplace(databases)
     for pack in history(seed, count=60):
         place.feed(*pack)
         place.run(chance.randint(1, 9))
@@ -124,8 +124,8 @@ def test_an_append_that_fails_is_as_if_it_had_never_been_tried(
     place.close()
 
 
-def test_a_restored_state_is_the_state_that_was_saved() -> None:
-    place = Workplace(partitions=2)
+def test_a_restored_state_is_the_state_that_was_saved(databases: Databases) -> None:
+    place = Workplace(databases, partitions=2)
     for pack in history(seed=3, count=120):
         place.feed(*pack)
     place.run()

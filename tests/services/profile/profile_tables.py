@@ -26,10 +26,10 @@ Fact = facts_pb2.Fact
 
 
 class Tables:
-    """The tables of one database in memory, written by projections without a log."""
+    """The tables of one database (in memory if need be), written by projections without a log."""
 
-    def __init__(self) -> None:
-        self.database = Database("sqlite://")
+    def __init__(self, database: Database | None = None) -> None:
+        self.database = database or Database("sqlite://")
         self.database.create(tables.metadata)
         self.store = ProfileStore(self.database)
         self.schema = SchemaView()

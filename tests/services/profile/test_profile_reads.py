@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from profile_inputs import event, fact, identity, record
@@ -20,6 +19,7 @@ from services.profile.app import Profiles
 from services.profile.schema import SchemaView
 from services.profile.stage import FactsProjection
 from services.profile.store import ProfileStore
+from tests.databases import Databases
 
 LATEST = consistency_pb2.Consistency(latest=True)
 ADA, ELA = profile_id(0, 1), profile_id(1, 1)
@@ -29,8 +29,8 @@ LAST_SEQ = 9
 class TwoPartitions:
     """The reads of two partitions; everything that anybody resolves is Ela's."""
 
-    def __init__(self) -> None:
-        self.database = Database("sqlite://")
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.database.create(tables.metadata)
         self.freshness = [Freshness(), Freshness()]
         self._projections = [
@@ -57,10 +57,8 @@ class TwoPartitions:
 
 
 @pytest.fixture
-def two() -> Iterator[TwoPartitions]:
-    made = TwoPartitions()
-    yield made
-    made.database.close()
+def two(databases: Databases) -> TwoPartitions:
+    return TwoPartitions(databases.open("profile"))
 
 
 async def _waits(call: asyncio.Future[int]) -> bool:

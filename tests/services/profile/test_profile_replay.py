@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +36,7 @@ from services.kit.telemetry import Tracing
 from services.profile import tables
 from services.profile.digest import state_hash
 from services.profile.stage import STAGE, FactsProjection
+from tests.databases import Databases, Place
 
 
 def _set(value: object, as_of: int | None = None, who: int = ADA, name: str = "tier") -> Fact:
@@ -89,9 +89,13 @@ def _logs(facts: Iterable[Fact], size: int) -> dict[int, list[Record]]:
     return logs
 
 
-def _replayed(logs: dict[int, list[Record]], steps: Iterable[tuple[int, int]]) -> str:
+def _replayed(
+    logs: dict[int, list[Record]],
+    steps: Iterable[tuple[int, int]],
+    database: Database | None = None,
+) -> str:
     """Apply (partition, how many records) until all logs are read; return the digest."""
-    known = Tables()
+    known = Tables(database)
     done = dict.fromkeys(logs, 0)
     rest = [(partition, 10**6) for partition in logs]
     for partition, count in (*steps, *rest):
@@ -119,6 +123,12 @@ def test_a_replay_gives_the_same_tables_whatever_the_steps_and_the_faster_partit
         _replayed(logs, mixed),
     }
     assert len(digests) == 1
+
+
+def test_every_engine_comes_to_the_same_tables(databases: Databases) -> None:
+    logs = _logs(_history(11), 7)
+    steps = [(partition, 3) for _ in logs[0] for partition in (0, 1)]
+    assert _replayed(logs, steps, databases.open("profile")) == _replayed(logs, steps)
 
 
 def test_the_digest_sees_every_difference() -> None:
@@ -166,16 +176,15 @@ def test_the_order_of_partitions_does_not_decide_between_values() -> None:
 
 
 @pytest.fixture
-def facts_log(tmp_path: Path) -> Iterator[Log]:
-    database = Database(f"sqlite:///{tmp_path / 'log.db'}")
+def facts_log(databases: Databases) -> Log:
+    database = databases.open("log")
     create_logs(database)
-    yield SqlLog(database, "facts-0")
-    database.close()
+    return SqlLog(database, "facts-0")
 
 
-def _run(log: Log, path: Path, limit: int, steps: int = 10**6) -> FactsProjection:
-    """Run the stage on a database file, as a process would from its start, for some steps."""
-    database = Database(f"sqlite:///{path}")
+def _run(log: Log, place: Place, limit: int, steps: int = 10**6) -> FactsProjection:
+    """Run the stage on a database, as a process would from its start, for some steps."""
+    database = place.open()
     database.create(tables.metadata)
     projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
     stage = SqlStage(STAGE, 0, log, database, projection)
@@ -186,32 +195,32 @@ def _run(log: Log, path: Path, limit: int, steps: int = 10**6) -> FactsProjectio
     return projection
 
 
-def test_restarts_and_batch_sizes_do_not_show(facts_log: Log, tmp_path: Path) -> None:
+def test_restarts_and_batch_sizes_do_not_show(facts_log: Log, databases: Databases) -> None:
     for one in _logs(_history(1), 5)[0]:
         facts_log.append([Entry(one.payload, one.source)])
-    whole, broken = tmp_path / "whole.db", tmp_path / "broken.db"
+    whole, broken = databases.place("whole"), databases.place("broken")
     _run(facts_log, whole, 1000)
     for limit in (1, 2, 3, 5, 8, 1000):
         projection = _run(facts_log, broken, limit, steps=3)
-    assert state_hash(Database(f"sqlite:///{whole}")) == state_hash(Database(f"sqlite:///{broken}"))
+    assert state_hash(databases.open("whole")) == state_hash(databases.open("broken"))
     assert projection.inbound_seq == facts_log.last_seq()
 
 
-def test_a_restart_knows_how_far_the_tables_had_come(facts_log: Log, tmp_path: Path) -> None:
+def test_a_restart_knows_how_far_the_tables_had_come(facts_log: Log, databases: Databases) -> None:
     facts = [fact(ADA, event("e"), T0 + 9)]
     facts_log.append([Entry(record(1, facts, 12).payload, 12)])
-    _run(facts_log, tmp_path / "p.db", 10)
-    projection = _run(facts_log, tmp_path / "p.db", 10)
+    _run(facts_log, databases.place("profile"), 10)
+    projection = _run(facts_log, databases.place("profile"), 10)
     assert (projection.inbound_seq, projection.log_time_ms) == (12, T0 + 9)
 
 
 def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
-    facts_log: Log, tmp_path: Path
+    facts_log: Log, databases: Databases
 ) -> None:
     good = [record(n, [fact(ADA, event(f"e-{n}"))]) for n in (1, 2)]
     payloads = [good[0].payload, b"\xff\xff", good[1].payload]
     facts_log.append([Entry(payload, n) for n, payload in enumerate(payloads, 1)])
-    database = Database(f"sqlite:///{tmp_path / 'p.db'}")
+    database = databases.open("profile")
     database.create(tables.metadata)
     projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
     stage = SqlStage(STAGE, 0, facts_log, database, projection)
@@ -223,4 +232,3 @@ def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
         letter = connection.execute(select(tables.dead_letters)).one()
         count = connection.execute(select(tables.profiles.c.event_count)).scalar_one()
     assert (letter.facts_seq, count, projection.inbound_seq) == (2, 2, 3)
-    database.close()
