@@ -77,7 +77,7 @@ class Suite:
         for name in self.services:
             lock = opened.enter_context(directory.occupy(name))
             lock.announce(self._listen(name, opened))
-        resources = Resources(directory, self.address)
+        resources = Resources(directory, self.address, config.database_url)
         opened.push_async_callback(resources.close)
         clock: Clock = ManualClock() if self.config.clock == "virtual" else SystemClock()
         for name in self.services:

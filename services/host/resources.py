@@ -14,17 +14,29 @@ from services.kit.rpc.channels import open_channel
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 
+LOG_SCHEMA = "log"
+"""Where a server keeps the logs; each service's tables are in a schema of the service's name."""
+
 
 class Resources:
-    """Opened at their first use, each once; closed together."""
+    """Opened at their first use, each once; closed together.
 
-    def __init__(self, directory: DataDirectory, address: Callable[[str], str]) -> None:
+    Raises DatabaseUnusable where the database server does not answer.
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        address: Callable[[str], str],
+        database_url: str | None = None,
+    ) -> None:
         self._directory = directory
         self._address = address
+        self._database_url = database_url
         self._databases: dict[str, Database] = {}
         self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
         self._logs: dict[str, SqlLog] = {}
-        self._log_database = _open(directory.log_path)
+        self._log_database = self._open(LOG_SCHEMA, directory.log_path)
         create_logs(self._log_database)
 
     def log(self, name: str) -> Log:
@@ -36,7 +48,8 @@ class Resources:
     def database(self, service: str) -> Database:
         """Return the service's own database."""
         if service not in self._databases:
-            self._databases[service] = _open(self._directory.database_path(service))
+            path = self._directory.database_path(service)
+            self._databases[service] = self._open(service, path)
         return self._databases[service]
 
     def peers_of(self, service: str, tracing: Tracing) -> Callable[[str], grpc.aio.Channel]:
@@ -58,6 +71,8 @@ class Resources:
             database.close()
         self._log_database.close()
 
-
-def _open(path: Path) -> Database:
-    return Database(f"sqlite:///{path}")
+    def _open(self, schema: str, path: Path) -> Database:
+        """Open the schema of the server where one is configured, else the file."""
+        if self._database_url is None:
+            return Database(f"sqlite:///{path}")
+        return Database(self._database_url, schema)

@@ -17,6 +17,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from services.kit import failpoints
+from services.kit.postgres import check_url
 
 _T = TypeVar("_T")
 
@@ -41,6 +42,10 @@ PROVIDER_SCHEMES = MappingProxyType(
 """The channels, and how the provider of each is spoken to."""
 
 
+_SECRET = frozenset({"database_url", "providers"})
+"""Settings that may hold a password: no message repeats their values."""
+
+
 class ConfigError(Exception):
     """The configuration is wrong: where, what was found, what was expected."""
 
@@ -63,13 +68,15 @@ class Config:
     unique_namespaces: tuple[str, ...] = ("crm", "loyalty")
     drain_seconds: float = 10.0
     zone: str = "UTC"
-    providers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    providers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    database_url: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             expected = check(getattr(self, name))
             if expected:
-                raise ConfigError(f"{name}: expected {expected}, found {getattr(self, name)!r}")
+                found = _found(name, getattr(self, name))
+                raise ConfigError(f"{name}: expected {expected}{found}")
         stray = [name for name in self.unique_namespaces if name not in self.namespaces]
         if stray:
             raise ConfigError(
@@ -107,7 +114,7 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, str, object]]:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{file}: not YAML: {_mistake(error)}") from None
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
@@ -115,6 +122,13 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, str, object]]:
     for key, value in root.value:
         place = f"{file}:{key.start_mark.line + 1}"
         yield place, str(key.value), SafeConstructor().construct_document(value)
+
+
+def _mistake(error: Exception) -> str:
+    """Return what is wrong, and where; the text itself may be a secret."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem or 'a mistake'} (line {error.problem_mark.line + 1})"
+    return type(error).__name__
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
@@ -125,7 +139,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, ob
 
 
 def _from_text(key: str, text: str) -> object:
-    if _READERS.get(key) in (_text, _optional_text, _path):
+    if _READERS.get(key) in (_text, _optional_text, _path, _database_url):
         return text
     try:
         return yaml.safe_load(text)
@@ -140,7 +154,12 @@ def _read(place: str, key: str, value: object) -> object:
     try:
         return _READERS[key](value)
     except _Mismatch as mismatch:
-        raise ConfigError(f"{place}: {key}: expected {mismatch}, found {value!r}") from None
+        found = _found(key, value)
+        raise ConfigError(f"{place}: {key}: expected {mismatch}{found}") from None
+
+
+def _found(key: str, value: object) -> str:
+    return "" if key in _SECRET else f", found {value!r}"
 
 
 class _Mismatch(Exception):
@@ -202,6 +221,14 @@ def _providers(value: object) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
 
 
+def _database_url(value: object) -> str | None:
+    url = _optional_text(value)
+    expected = check_url(url) if url else ""
+    if expected:
+        raise _Mismatch(expected)
+    return url
+
+
 def _zone(value: object) -> str:
     try:
         return ZoneInfo(_text(value)).key
@@ -237,6 +264,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "drain_seconds": _number,
     "zone": _zone,
     "providers": _providers,
+    "database_url": _database_url,
 }
 
 

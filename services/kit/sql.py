@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event, select
+from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -89,18 +89,18 @@ class Database:
         return not self._shared
 
     def create(self, metadata: MetaData) -> None:
-        """Create the tables that are not there yet, and on PostgreSQL their schema."""
-        with self.write() as connection:
-            if not self._sqlite:
-                postgres.make_room(connection, self._schema)
-            metadata.create_all(connection)
+        """Create the tables that are not there yet, and on PostgreSQL their schema.
 
-    def check(self) -> None:
-        """Raise DatabaseUnusable, in one line, where no transaction can begin here."""
+        Raises DatabaseUnusable where a server does not answer, or does not allow it.
+        """
         try:
-            with self.read() as connection:
-                connection.execute(select(1))
+            with self.write() as connection:
+                if not self._sqlite:
+                    postgres.make_room(connection, self._schema)
+                metadata.create_all(connection)
         except DBAPIError as error:
+            if self._sqlite:
+                raise
             raise postgres.unusable(self._place, error) from None
 
     def close(self) -> None:

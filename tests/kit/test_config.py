@@ -59,6 +59,10 @@ def test_the_environment_writes_lists_and_mappings_as_yaml_or_with_commas() -> N
         ("zone: Mars/Olympus\n", r"zone: expected an IANA time zone such as Europe/Paris, found"),
         ("providers: {fax: 'http://x'}\n", r"providers: expected a mapping by channel \(email"),
         ("providers: {sms: 'smtp://x'}\n", r"providers: expected for sms a URL with a host, http"),
+        (
+            "database_url: 'mysql://u:p@h/d'\n",
+            r":1: database_url: expected a URL such as postgresql",
+        ),
         ("sample_ratio: 2\n", r"sample_ratio: expected 0 to 1, found 2.0"),
         ("clock: fast\n", r"clock: expected system or virtual, found 'fast'"),
         ("namespaces: [crm, crm]\n", r"namespaces: expected at least one namespace, and each once"),
@@ -86,3 +90,26 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 def test_an_unknown_variable_is_refused_by_its_name() -> None:
     with pytest.raises(ConfigError, match=r"COTERIE_PARTITION: unknown setting 'partition'"):
         load_config(None, {"COTERIE_PARTITION": "3"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "database_url: mysql://ada:secret@host/db\n",
+        "database_url: postgresql+psycopg://ada:secret@host\n",
+        "database_url: {secret: postgresql}\n",
+        "database_url: [secret\n",
+        "providers: {sms: 'ftp://ada:secret@host'}\n",
+    ],
+)
+def test_no_mistake_shows_a_password(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(_file(tmp_path, text), {})
+    assert "secret" not in str(refused.value)
+
+
+def test_a_configuration_that_is_printed_shows_no_password() -> None:
+    url = "postgresql+psycopg://ada:secret@host/db"
+    config = load_config(None, {"COTERIE_DATABASE_URL": url})
+    assert config.database_url == url
+    assert "secret" not in repr(config)

@@ -18,11 +18,12 @@ from services.host.running import StartError
 from services.kit.config import SERVICES, Config, ConfigError, load_config
 from services.kit.datadir import DataDirectoryError
 from services.kit.logs import configure_logs
+from services.kit.postgres import DatabaseUnusable
 from services.kit.rpc.server import AddressInUse
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-START_ERRORS = (ConfigError, DataDirectoryError, AddressInUse, StartError)
+START_ERRORS = (ConfigError, DataDirectoryError, DatabaseUnusable, AddressInUse, StartError)
 
 
 def settings(command: _F) -> _F:
