@@ -1,0 +1,1 @@
+"""The story that `coterie demo` plays: a shopper who left the store gets a message, once."""
