@@ -4,7 +4,7 @@ It imports nothing of ours and knows no network. Rules are in `segcore.rule`; wh
 by `segcore.reference`; `Engine` keeps them up to date.
 """
 
-from segcore.changes import Change, Definition, Merged
+from segcore.changes import Change, Definition, Departed, Merged
 from segcore.engine import Engine
 from segcore.history import AttributeChange, Event, History, Item, PropertyValue
 from segcore.instance import CatalogItem, Instance
@@ -17,6 +17,7 @@ __all__ = [
     "CatalogItem",
     "Change",
     "Definition",
+    "Departed",
     "Engine",
     "Event",
     "Expression",

@@ -21,3 +21,4 @@ cdef class Attributes:
     ) except -1
     cdef int64_t get(self, uint32_t ordinal, uint32_t key) noexcept nogil
     cdef int unite(self, uint32_t winner, uint32_t loser) except -1
+    cdef int drop(self, uint32_t ordinal) except -1

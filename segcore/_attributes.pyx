@@ -99,8 +99,18 @@ cdef class Attributes:
             self.first.put(loser, 0)
         return 0
 
+    cdef int drop(self, uint32_t ordinal) except -1:
+        """Forget a profile's values; the cells stay, unread."""
+        if ordinal < self.first.size:
+            self.first.put(ordinal, 0)
+        return 0
+
     def changes(self, uint32_t ordinal):
         """Return the effective values as changes in order of arrival."""
+        return tuple([change for _, change in self.arrived(ordinal)])
+
+    def arrived(self, uint32_t ordinal):
+        """Return the effective values as changes, each with its arrival, in that order."""
         cdef uint32_t place = self.first.peek(ordinal)
         cdef dict by_arrival = {}
         cdef Py_ssize_t cell
@@ -114,7 +124,10 @@ cdef class Attributes:
             by_arrival.setdefault(moment, {})[name] = value
             place = self.next.get(cell)
         return tuple(
-            [AttributeChange(by_arrival[moment], moment[1]) for moment in sorted(by_arrival)]
+            [
+                (moment[0], AttributeChange(by_arrival[moment], moment[1]))
+                for moment in sorted(by_arrival)
+            ]
         )
 
     def columns(self):

@@ -27,39 +27,16 @@ from segcore.rule_json import to_json
 cdef Py_ssize_t CHUNK = 1024
 """How many profiles are evaluated at once: their inputs stay in the first-level cache."""
 
-cdef uint32_t UNKNOWN = 0
-cdef uint32_t KNOWN = 1
-cdef uint32_t MERGED = 2
 
 
 cdef class LiveEngine:
     """The state of one partition: histories, and who is in which audience.
 
     One thread at a time. An ordinal is 1 to 2**32 - 2; a profile is known from the first call that
-    names it, and is no more once it was merged into another: naming it then is a ValueError. A call
+    names it, and is no more once it was merged or let go: naming it then is a ValueError. A call
     that raises ValueError has changed nothing. Lists of changes come in the order in which they
     happened, and for one instant and profile each audience after those that it refers to.
     """
-
-    cdef Texts texts
-    cdef Events events
-    cdef Attributes attributes
-    cdef Timers timers
-    cdef list leaves
-    cdef dict leaf_by_key
-    cdef dict leaves_of_type
-    cdef list building
-    cdef list audiences_in_order
-    cdef dict audience_by_id
-    cdef dict attribute_watchers
-    cdef list at_birth
-    cdef ByteColumn profiles
-    cdef readonly Py_ssize_t profile_count
-    cdef readonly int64_t now_ms
-    cdef readonly int64_t horizon_ms
-    cdef readonly int64_t arrivals
-    cdef int32_t* queue
-    cdef Py_ssize_t queued
 
     def __cinit__(self):
         self.texts = Texts()
@@ -118,10 +95,11 @@ cdef class LiveEngine:
         self._settle(ordinal, self.now_ms, False, changes)
         return changes
 
-    def set_attributes(self, uint32_t ordinal, values, as_of_ms):
+    def set_attributes(self, uint32_t ordinal, values, as_of_ms, int64_t arrival=0):
         """Take new values, None to clear; for each attribute the latest `as_of_ms` wins.
 
-        Of equal ones the later arrival wins. Raises ValueError for values that cannot be kept.
+        Of equal ones the later arrival wins; who gives numbers to `arrival`, ascending, can compare
+        those of two engines. Raises ValueError for values that cannot be kept.
         """
         cdef list changes = []
         cdef list cells
@@ -134,7 +112,7 @@ cdef class LiveEngine:
             self.texts.forget(text_count)
             raise
         self._admit(ordinal)
-        self.arrivals += 1
+        self.arrivals = max(self.arrivals + 1, arrival)
         for key, value in cells:
             if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals):
                 self._enqueue_all(self.attribute_watchers.get(key >> 2))
@@ -175,8 +153,7 @@ cdef class LiveEngine:
         cdef Py_ssize_t index
         self._make_known(winner)
         self._make_known(loser)
-        self.profiles.put(loser, MERGED)
-        self.profile_count -= 1
+        self._retire(loser)
         self.events.unite(winner, loser)
         self.attributes.unite(winner, loser)
         for leaf in self.leaves:
@@ -245,8 +222,8 @@ cdef class LiveEngine:
     cdef int _check_ordinal(self, uint32_t ordinal) except -1:
         if not 0 < ordinal < 0xFFFFFFFF:
             raise ValueError(f"expected an ordinal from 1 to {0xFFFFFFFE}, found {ordinal}")
-        if self.profiles.peek(ordinal) == MERGED:
-            raise ValueError(f"expected a profile, found {ordinal}, which was merged into another")
+        if self.profiles.peek(ordinal) == GONE:
+            raise ValueError(f"expected a profile, found {ordinal}, which is no more")
         return 0
 
     cdef bint _make_known(self, uint32_t ordinal) except -1:
@@ -258,6 +235,12 @@ cdef class LiveEngine:
         self.profiles.put(ordinal, KNOWN)
         self.profile_count += 1
         return True
+
+    cdef int _retire(self, uint32_t ordinal) except -1:
+        """Let a known profile be no more."""
+        self.profiles.put(ordinal, GONE)
+        self.profile_count -= 1
+        return 0
 
     cdef int _admit(self, uint32_t ordinal) except -1:
         """Make a profile known; a new one may be in audiences of which nothing is required."""

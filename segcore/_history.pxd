@@ -45,3 +45,4 @@ cdef class Events:
     cdef int64_t property_at(self, Py_ssize_t event, uint32_t key) noexcept nogil
     cdef int64_t read(self, Input* wanted, Py_ssize_t event, Py_ssize_t line) noexcept nogil
     cdef int unite(self, uint32_t winner, uint32_t loser) except -1
+    cdef int drop(self, uint32_t ordinal) except -1

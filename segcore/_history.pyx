@@ -261,6 +261,16 @@ cdef class Events:
             self.newest.put(loser, 0)
         return 0
 
+    cdef int drop(self, uint32_t ordinal) except -1:
+        """Make a profile's events nobody's: their rows stay, of ordinal 0."""
+        cdef Py_ssize_t index
+        for index in self.of_profile(ordinal):
+            self.ordinals.put(index, 0)
+            self.previous.put(index, 0)
+        if ordinal < self.newest.size:
+            self.newest.put(ordinal, 0)
+        return 0
+
     def event(self, Py_ssize_t index):
         """Return the event at `index` as it came, numbers rounded to millionths."""
         cdef Texts texts = self.texts

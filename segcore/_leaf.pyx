@@ -208,10 +208,13 @@ cdef class Leaf:
         return wide_read(&tally.total)
 
     cdef int build(self, Py_ssize_t until, int64_t horizon_ms) except -1 nogil:
-        """Count the events from the cursor up to `until`, and move the cursor there."""
+        """Count the events from the cursor up to `until`, and move the cursor there.
+
+        Those of ordinal 0 are nobody's any more.
+        """
         cdef Py_ssize_t event
         for event in range(self.cursor, until):
-            if self.counts(event):
+            if self.events.ordinals.get(event) and self.counts(event):
                 self.add_event(event, horizon_ms)
         self.cursor = max(self.cursor, until)
         self.live = self.cursor == self.events.ordinals.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from segcore.history import AttributeChange, Event
 from segcore.rule import Expression
 
 
@@ -26,6 +27,18 @@ class Merged(NamedTuple):
 
     changes: list[Change]
     inherited: tuple[str, ...]
+
+
+class Departed(NamedTuple):
+    """All that an engine has of one person: what it lets go and another one takes in.
+
+    Events in the order of their arrival, the attribute values in effect each with the number of its
+    arrival, and the active audiences that the person was in.
+    """
+
+    events: tuple[Event, ...]
+    attribute_changes: tuple[tuple[int, AttributeChange], ...]
+    audiences: tuple[str, ...]
 
 
 class Definition(NamedTuple):

@@ -13,15 +13,18 @@ from array import array
 from collections.abc import Mapping
 from typing import Self
 
-from segcore._engine import LiveEngine
+from segcore._handover import HandoverEngine
 from segcore.rule_json import from_json, to_json
 
 FORMAT = 1
 """The version of what `dump` writes."""
 
 
-class Engine(LiveEngine):
-    """The state of one partition; see `LiveEngine` for what comes in and what is asked."""
+class Engine(HandoverEngine):
+    """The state of one partition; see `LiveEngine` for what comes in and what is asked.
+
+    `HandoverEngine` says how a person leaves it for another partition's, and comes.
+    """
 
     __slots__ = ()
 

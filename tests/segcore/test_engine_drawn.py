@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from world import World
 
 ORDINALS = (1, 2, 3, 5)
-STEPS = ("event",) * 6 + ("attributes",) * 3 + ("advance",) * 4 + ("ensure", "reload", "merge")
+STEPS = (
+    ("event",) * 6
+    + ("attributes",) * 3
+    + ("advance",) * 4
+    + ("ensure", "reload", "merge", "travel")
+)
 quick = settings(
     max_examples=300,
     deadline=None,
@@ -38,9 +43,9 @@ def _step(world: World, data: st.DataObject, kinds: tuple[str, ...], pending: li
             world.build(data.draw(st.integers(1, 3)))
         case "activate":
             world.activate(pending.pop(0))
-        case _ if len(free) > 1:
+        case "merge" | "travel" if len(free) > 1:
             loser = data.draw(st.sampled_from([other for other in free if other != ordinal]))
-            world.merge(ordinal, loser)
+            world.merge(ordinal, world.travel(loser) if kind == "travel" else loser)
 
 
 def _finish(world: World, pending: list[str]) -> None:
@@ -91,7 +96,7 @@ def test_rows_come_and_go_one_by_one_also_late_and_through_merges(
             world.add("late", data.draw(tallies(), label="late"))
             pending.append("late")
             world.build(data.draw(st.integers(1, 3)))
-        _step(world, data, ("event",) * 4 + ("advance",) * 2 + ("merge",), pending)
+        _step(world, data, ("event",) * 4 + ("advance",) * 2 + ("merge", "travel"), pending)
     _finish(world, pending)
 
 

@@ -42,6 +42,17 @@ def test_a_restored_engine_goes_on_as_if_nothing_had_been() -> None:
     assert twin.state_hash() == engine.state_hash()
 
 
+def test_who_left_is_in_no_snapshot_as_a_person() -> None:
+    engine = filled()
+    engine.forget(1)
+    twin = Engine.load(engine.dump())
+    assert twin.state_hash() == engine.state_hash()
+    assert twin.next_due_ms() == engine.next_due_ms()
+    assert twin.activate("b", 1) == engine.activate("b", 1)
+    with pytest.raises(ValueError, match="which is no more"):
+        twin.ensure_profile(1)
+
+
 def test_the_hash_depends_on_what_came_and_on_nothing_else() -> None:
     code = "import runpy, sys; print(runpy.run_path(sys.argv[1])['filled']().state_hash())"
     hashes = {

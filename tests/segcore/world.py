@@ -122,6 +122,28 @@ class World:
                 before[audience_id].add(winner)
         self.check(before, merged.changes)
 
+    def travel(self, ordinal: int) -> int:
+        """Let a profile go and take it in under a new number, as another partition would."""
+        guest = 1_000 + len(self.gone)
+        if ordinal not in self.people:
+            self.ensure(ordinal)
+        person = self.people.pop(ordinal)
+        members = self.actual()
+        departed = self.engine.forget(ordinal)
+        self.gone.add(ordinal)
+        assert departed.events == person.history().events
+        assert set(departed.audiences) == {one for one in self.active if ordinal in members[one]}
+        assert self.engine.history(ordinal) == History()
+        if self.twin is not None:
+            assert self.twin.forget(ordinal) == departed
+        self.check(None, [])
+        self.engine.take_in(guest, departed)
+        if self.twin is not None:
+            self.twin.take_in(guest, departed)
+        self.people[guest] = person
+        self.check(None, [])
+        return guest
+
     def advance(self, step_ms: int, *, inclusive: bool) -> None:
         """Let time pass; each change has to come at the instant at which the reference flips."""
         target_ms = self.now_ms + step_ms
