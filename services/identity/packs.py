@@ -18,6 +18,9 @@ from services.kit.log.port import APPEND_LIMIT_BYTES, Entry
 PERSONAL: Final = frozenset({"event", "attributes", "consent", "link"})
 """Inputs that name a person; all others concern every partition."""
 
+OUTCOME: Final = "message_outcome"
+"""What became of a message: names a person too, by the profile's number."""
+
 NOBODY_PARTITION = 0
 """Where events go that name nobody: they count in totals, and one partition must have them."""
 

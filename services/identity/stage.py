@@ -12,6 +12,7 @@ from coterie.log.v1.inbound_pb2 import Inbound
 from services.identity.domain.changes import Change, JournalEntry
 from services.identity.packs import (
     KINDS,
+    OUTCOME,
     PERSONAL,
     FactWriter,
     Input,
@@ -132,6 +133,11 @@ class IdentityDerivation:
             writer.begin(index, source, stamp_ms, time.now_ms)
             if kind in PERSONAL:
                 self._apply_personal(seq, index, message, kind, writer)
+            elif kind == OUTCOME:
+                # It names a profile, as messaging knew it; a merge may have led on since.
+                owner = state.graph.live(message.message_outcome.profile_id)
+                if owner is not None:
+                    writer.write_input(message, kind, owner, None)
             else:
                 writer.write_to_all(message, kind)
         return writer.entries()

@@ -53,6 +53,13 @@ def attributes(input_id: str, *ids: str, at_ms: int = START_MS, **values: str) -
     return message
 
 
+def outcome(input_id: str, profile_id: int, at_ms: int = START_MS) -> Inbound:
+    message = Inbound(input_id=input_id, received_ms=at_ms)
+    message.message_outcome.message_id = input_id
+    message.message_outcome.profile_id = profile_id
+    return message
+
+
 def tick(at_ms: int) -> Inbound:
     message = Inbound(received_ms=at_ms)
     message.tick.SetInParent()

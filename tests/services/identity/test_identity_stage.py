@@ -1,7 +1,16 @@
 """What one inbound record gives in the facts logs."""
 
 import pytest
-from identity_stages import START_MS, Workplace, attributes, event, identity, link, tick
+from identity_stages import (
+    START_MS,
+    Workplace,
+    attributes,
+    event,
+    identity,
+    link,
+    outcome,
+    tick,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -58,6 +67,16 @@ def test_a_merge_comes_before_the_fact_that_caused_it(place: Workplace) -> None:
     merged = facts[1].profiles_merged
     assert merged.merged_profile_id == 1
     assert merged.merge_id == derive_id("merge", "2", "1", "2", "1")
+
+
+def test_what_became_of_a_message_follows_its_person(place: Workplace) -> None:
+    place.take(event("e1", "ecid:D"), event("e2", "crm:A"))
+    (fact,) = place.take(outcome("m1", 1))
+    assert (bodies([fact]), fact.profile_id) == (["message_outcome"], 1)
+    place.take(event("e3", "crm:A", "ecid:D"))
+    (fact,) = place.take(outcome("m2", 1))
+    assert fact.profile_id == 2
+    assert place.take(outcome("m2", 1), outcome("m3", 99)) == []
 
 
 def test_a_moved_identifier_tells_who_held_it(place: Workplace) -> None:
