@@ -91,12 +91,12 @@ def _operation(
             right = _within(expression.right, level + 1)
             return level, f"{left} {expression.operator} {right}"
         case Compare():
-            left = _within(expression.left, _ADD)
-            right = _within(expression.right, _ADD)
+            left = _compared(expression.left)
+            right = _compared(expression.right)
             return _COMPARE, f"{left} {expression.comparison} {right}"
         case OneOf():
             options = ", ".join(_literal(option) for option in expression.options)
-            return _COMPARE, f"{_within(expression.operand, _ADD)} in [{options}]"
+            return _COMPARE, f"{_compared(expression.operand)} in [{options}]"
         case Not():
             return _NOT, f"!{_within(expression.operand, _NOT)}"
         case All():
@@ -105,6 +105,15 @@ def _operation(
             return _OR, " || ".join(_within(part, _AND) for part in expression.operands)
         case _:
             assert_never(expression)
+
+
+def _compared(expression: Expression) -> str:
+    """Return the text of a side of a comparison, where a bare flag could be missing."""
+    match expression:
+        case Truth(operand=Attribute() | EventField() | ItemField() | TriggerField() as flag):
+            return f"({describe(flag)} == true)"
+        case _:
+            return _within(expression, _ADD)
 
 
 def _within(expression: Expression, level: int) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from segcore.history import Event, Item
-from segcore.micro import INT64_MAX
+from segcore.micro import INT64_MAX, from_float
 from segcore.rule import (
     MICRO,
+    NUMBER_LIMIT,
     Aggregate,
     All,
     AnyOf,
@@ -106,7 +107,7 @@ class Draw:
 
     def aggregate(self, fold: Fold) -> Aggregate:
         scope = self.pick(*Scope)
-        inner = Draw(self.draw, scope)
+        inner = replace(self, scope=scope)
         types = self.draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=2))
         where = inner.condition(1) if self.maybe() else None
         last_ms = self.pick(None, *WINDOWS)
@@ -211,3 +212,18 @@ attribute_values = st.dictionaries(
     min_size=1,
     max_size=3,
 )
+
+
+def writable(node: Any) -> Any:
+    """Return a rule as it can be written: windows of whole seconds, numbers within the limit."""
+    if isinstance(node, tuple):
+        return tuple(writable(part) for part in node)
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    values = {field.name: writable(getattr(node, field.name)) for field in fields(node)}
+    if isinstance(node, Rows) and node.last_ms is not None:
+        values["last_ms"] = node.last_ms * 1000
+    if isinstance(node, Literal) and node.kind is Kind.NUMBER:
+        most = from_float(NUMBER_LIMIT)
+        values["value"] = min(values["value"], most)
+    return type(node)(**values)

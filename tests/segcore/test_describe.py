@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from drawn import NAMES, TYPES, attribute_values, events, rules
+from drawn import NAMES, TYPES, attribute_values, events, rules, writable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segcore.describe import describe
 from segcore.history import AttributeChange, Event, History, PropertyValue
-from segcore.micro import from_float
 from segcore.reference import evaluate
-from segcore.rule import NUMBER_LIMIT, Expression, Kind, Literal, Rows
+from segcore.rule import Expression, Kind
 from services.kit.rules import Vocabulary, compile_rule
 
 NOW = 100_000
@@ -24,24 +22,9 @@ vocabulary = Vocabulary(
 )
 
 
-def _writable(node: Any) -> Any:
-    """Return a rule as it can be written: windows of whole seconds, numbers within the limit."""
-    if isinstance(node, tuple):
-        return tuple(_writable(part) for part in node)
-    if not is_dataclass(node) or isinstance(node, type):
-        return node
-    values = {field.name: _writable(getattr(node, field.name)) for field in fields(node)}
-    if isinstance(node, Rows) and node.last_ms is not None:
-        values["last_ms"] = node.last_ms * 1000
-    if isinstance(node, Literal) and node.kind is Kind.NUMBER:
-        most = from_float(NUMBER_LIMIT)
-        values["value"] = min(values["value"], most)
-    return type(node)(**values)
-
-
 @settings(max_examples=200, deadline=None)
 @given(
-    rules(("a",)).map(_writable),
+    rules(("a",)).map(writable),
     st.lists(events(), max_size=4),
     st.lists(attribute_values, max_size=2),
 )
