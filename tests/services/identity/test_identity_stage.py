@@ -286,4 +286,9 @@ def test_the_kinds_of_inputs_keep_the_numbers_that_the_tables_hold() -> None:
         "audience_proposal": 16,
         "audience_activation": 17,
         "tick": 18,
+        "message_outcome": 19,
+        "journey_publication": 20,
+        "journey_stop": 21,
+        "template_publication": 22,
+        "handoff": 23,
     }
