@@ -90,6 +90,13 @@ def check_catalog_item(item: change_pb2.CatalogItem) -> None:
     _check_labels(item, "item")
     if item.HasField("price"):
         _check_number(item.price, "item.price")
+    if item.HasField("stock"):
+        _check_number(item.stock, "item.stock")
+    _check_length(item.image_url, 0, limits.TEXT_LENGTH, "item.image_url")
+    _check_length(item.description, 0, limits.TEXT_LENGTH, "item.description")
+    _check_count(len(item.tags), 0, limits.TAGS, "item.tags")
+    for index, tag in enumerate(item.tags):
+        _check_length(tag, 1, limits.LABEL_LENGTH, f"item.tags[{index}]")
 
 
 def check_identities(identities: Identities, place: str) -> None:

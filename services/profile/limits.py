@@ -18,6 +18,8 @@ PROPERTIES = 64
 ATTRIBUTES = 128
 CONSENTS = 16
 """Channels of one consent change: more than there are, so that repeating one does no harm."""
+TAGS = 32
+"""Words about an item of the catalog."""
 NAME_LENGTH = 64
 TEXT_LENGTH = 1_024
 LABEL_LENGTH = 128

@@ -192,6 +192,13 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "item without sku": (change_pb2.CatalogItem(name="n"), "item.sku"),
     "item with a long name": (change_pb2.CatalogItem(sku="s", name="n" * 1025), "item.name"),
     "item without a real price": (change_pb2.CatalogItem(sku="s", price=math.nan), "item.price"),
+    "item without a real stock": (change_pb2.CatalogItem(sku="s", stock=math.inf), "item.stock"),
+    "item with a long picture": (
+        change_pb2.CatalogItem(sku="s", image_url="u" * 1025),
+        "item.image_url",
+    ),
+    "item with many tags": (change_pb2.CatalogItem(sku="s", tags=["t"] * 33), "item.tags"),
+    "item with an empty tag": (change_pb2.CatalogItem(sku="s", tags=["t", ""]), "item.tags[1]"),
 }
 
 
