@@ -10,6 +10,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -86,12 +88,13 @@ _MOVE = (
 )
 _MOVE_FENCED = _MOVE.where(_logs.c.last_seq == bindparam("expected_last"))
 _INSERT = insert(_records)
-_READ = (
-    select(*_SERVED)
-    .where(_records.c.log == bindparam("of_log"), _records.c.seq > bindparam("after"))
+_after = (_records.c.log == bindparam("of_log")) & (_records.c.seq > bindparam("after"))
+_READ = select(*_SERVED).where(_after).order_by(_records.c.seq).limit(bindparam("at_most"))
+_SIZES = (
+    select(func.length(_records.c.payload))
+    .where(_after)
     .order_by(_records.c.seq)
     .limit(bindparam("at_most"))
-    .execution_options(stream_results=True)
 )
 
 
@@ -235,17 +238,17 @@ class SqlLog:
 
     def _read(self, connection: Connection, after_seq: int, expected: int) -> list[Record]:
         """Return `expected` records, or fewer once READ_LIMIT_BYTES are passed."""
-        records: list[Record] = []
-        size = 0
         asked = {"of_log": self._id, "after": after_seq, "at_most": expected}
-        with connection.execute(_READ, asked) as rows:
-            for seq, source, dead_letter, crc, payload in rows:
-                record = Record(seq, bytes(payload), source, dead_letter)
-                self._check(record, after_seq + len(records) + 1, crc)
-                records.append(record)
-                size += len(record.payload)
-                if size >= READ_LIMIT_BYTES:
-                    return records
+        if expected > 1:
+            # A driver may fetch a whole answer at once, so that it must not be asked for too much.
+            sizes = accumulate(connection.execute(_SIZES, asked).scalars())
+            below = sum(size < READ_LIMIT_BYTES for size in sizes)
+            expected = asked["at_most"] = min(expected, below + 1)
+        records: list[Record] = []
+        for seq, source, dead_letter, crc, payload in connection.execute(_READ, asked):
+            record = Record(seq, bytes(payload), source, dead_letter)
+            self._check(record, after_seq + len(records) + 1, crc)
+            records.append(record)
         if len(records) < expected:
             missing = after_seq + len(records) + 1
             raise Corrupt(f"log {self._name}: record {missing} is missing")
