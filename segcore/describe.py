@@ -112,6 +112,8 @@ def _compared(expression: Expression) -> str:
     match expression:
         case Truth(operand=Attribute() | EventField() | ItemField() | TriggerField() as flag):
             return f"({describe(flag)} == true)"
+        case Truth(operand=Truth() as condition):
+            return _compared(condition)
         case _:
             return _within(expression, _ADD)
 

@@ -8,15 +8,18 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from segcore.kinds import check_rule
+from segcore.kinds import check_condition, check_rule
 from segcore.reference import nodes_of
 from segcore.rule import Expression, Kind
 from segcore.rule_json import from_json, to_json
 from services.kit.rules.clause import clause_text
 from services.kit.rules.compiler import compile_rule
+from services.kit.rules.condition import Condition, compile_condition
 from services.kit.rules.errors import RuleError
+from services.kit.rules.situation import Situation
 from services.kit.rules.vocabulary import Vocabulary
 
+EVERYTHING = Situation(has_trigger=True, has_item_key=True, has_key=True)
 VOCABULARY = Vocabulary(
     {
         "city": Kind.TEXT,
@@ -34,6 +37,8 @@ SEEDS = [
     'items("buy").where(item.brand == "X").sum(item.price * item.quantity) - 1 >= profile.spend',
     'audience("x") && has(profile.a.b) && profile.at < timestamp("2026-03-01T09:30:00Z")',
     'events("buy").last(duration("72h")).last(hours(3)).exists() ? profile.city.contains("é") : 1',
+    'items("buy").where(item.sku == key).since(entry).exists() || catalog(key).stock <= 0',
+    'events("buy").where(event.shop == trigger.shop).since(trigger).count() > 1 && !trigger.gift',
 ]
 CHECKERS_WORDS = re.compile("found no|undeclared reference|undefined field|expression of type")
 WORDS = sorted(
@@ -42,6 +47,18 @@ WORDS = sorted(
     | {"&&", "||", "==", "!=", "//", '"""', "r'", "b'"}
     | {"profile", "event", "item", "null", "in", "0x", "1e9", "5u", "\r\n", "\0", "\ud800", "x ->"}
 )
+
+
+def owned_id(number: int) -> str:
+    return f"owned-{number}"
+
+
+def attempt_condition(text: str) -> Condition | RuleError:
+    """Return what comes of a text in a journey; anything but these two fails the test."""
+    try:
+        return compile_condition(text, VOCABULARY, EVERYTHING, owned_id)
+    except RuleError as error:
+        return error
 
 
 def attempt(text: str) -> Expression | RuleError:
@@ -55,9 +72,25 @@ def attempt(text: str) -> Expression | RuleError:
 def check(text: str) -> None:
     """Hold what comes of a text to its promises."""
     outcome = attempt(text)
-    if not isinstance(outcome, RuleError):
+    condition = attempt_condition(text)
+    if isinstance(outcome, RuleError):
+        check_error(text, outcome)
+    else:
         check_tree(text, outcome)
-        return
+        assert not isinstance(condition, RuleError)
+    if isinstance(condition, RuleError):
+        check_error(text, condition)
+    else:
+        check_apart(condition)
+
+
+def check_apart(condition: Condition) -> None:
+    check_condition(condition.expression)
+    for rule in condition.owned.values():
+        assert isinstance(attempt(rule), Expression)
+
+
+def check_error(text: str, outcome: RuleError) -> None:
     lines = text.split("\n")
     assert 1 <= outcome.line <= len(lines)
     assert 1 <= outcome.column <= len(lines[outcome.line - 1]) + 1
