@@ -86,17 +86,17 @@ def check_consent(change: change_pb2.ConsentChange, received_ms: int) -> None:
 def check_catalog_item(item: change_pb2.CatalogItem) -> None:
     """Raise InvalidArgument unless the item keeps every limit of `coterie.type.v1.CatalogItem`."""
     check_key(item.sku, limits.ID_LENGTH, "item.sku")
-    _check_length(item.name, 0, limits.TEXT_LENGTH, "item.name")
+    _check_text(item.name, 0, limits.TEXT_LENGTH, "item.name")
     _check_labels(item, "item")
     if item.HasField("price"):
         _check_number(item.price, "item.price")
     if item.HasField("stock"):
         _check_number(item.stock, "item.stock")
-    _check_length(item.image_url, 0, limits.TEXT_LENGTH, "item.image_url")
-    _check_length(item.description, 0, limits.TEXT_LENGTH, "item.description")
+    _check_text(item.image_url, 0, limits.TEXT_LENGTH, "item.image_url")
+    _check_text(item.description, 0, limits.TEXT_LENGTH, "item.description")
     _check_count(len(item.tags), 0, limits.TAGS, "item.tags")
     for index, tag in enumerate(item.tags):
-        _check_length(tag, 1, limits.LABEL_LENGTH, f"item.tags[{index}]")
+        _check_text(tag, 1, limits.LABEL_LENGTH, f"item.tags[{index}]")
 
 
 def check_identities(identities: Identities, place: str) -> None:
@@ -132,14 +132,8 @@ def check_change_id(text: str) -> None:
 
 
 def check_key(text: str, most: int, place: str) -> None:
-    """Raise InvalidArgument unless `text` can be a key: not empty, and without U+0000.
-
-    PostgreSQL has no text with U+0000.
-    """
-    if not 0 < len(text) <= most:
-        _check_length(text, 1, most, place)
-    if "\0" in text:
-        raise invalid_field(place, "U+0000", "a text without it")
+    """Raise InvalidArgument unless `text` can be a key: not empty, and without U+0000."""
+    _check_text(text, 1, most, place)
 
 
 def check_not_ahead(time: Timestamp, received_ms: int, place: str) -> None:
@@ -166,11 +160,11 @@ def check_extension_size(schema: schema_pb2.Schema) -> None:
     fields = len(schema.attributes) + sum(1 + len(type_.properties) for type_ in schema.event_types)
     _check_count(fields, 1, limits.BATCH_INPUTS, "schema")
     for type_ in schema.event_types:
-        _check_length(type_.description, 0, limits.TEXT_LENGTH, "schema.event_types.description")
+        _check_text(type_.description, 0, limits.TEXT_LENGTH, "schema.event_types.description")
         for declared in type_.properties:
-            _check_length(declared.description, 0, limits.TEXT_LENGTH, "schema.description")
+            _check_text(declared.description, 0, limits.TEXT_LENGTH, "schema.description")
     for declared in schema.attributes:
-        _check_length(declared.description, 0, limits.TEXT_LENGTH, "schema.description")
+        _check_text(declared.description, 0, limits.TEXT_LENGTH, "schema.description")
 
 
 def _check_items(items: RepeatedCompositeFieldContainer[event_pb2.LineItem]) -> None:
@@ -188,8 +182,8 @@ def _check_items(items: RepeatedCompositeFieldContainer[event_pb2.LineItem]) -> 
 
 
 def _check_labels(item: event_pb2.LineItem | change_pb2.CatalogItem, place: str) -> None:
-    _check_length(item.category, 0, limits.LABEL_LENGTH, f"{place}.category")
-    _check_length(item.brand, 0, limits.LABEL_LENGTH, f"{place}.brand")
+    _check_text(item.category, 0, limits.LABEL_LENGTH, f"{place}.category")
+    _check_text(item.brand, 0, limits.LABEL_LENGTH, f"{place}.brand")
 
 
 def _check_field(
@@ -211,8 +205,8 @@ def _check_field(
 
 
 def _check_text_value(value: value_pb2.Value, place: str, name: str) -> None:
-    if len(value.text) > limits.TEXT_LENGTH:
-        _check_length(value.text, 0, limits.TEXT_LENGTH, _named(place, name))
+    if len(value.text) > limits.TEXT_LENGTH or "\0" in value.text:
+        _check_text(value.text, 0, limits.TEXT_LENGTH, _named(place, name))
 
 
 def _check_number_value(value: value_pb2.Value, place: str, name: str) -> None:
@@ -250,9 +244,15 @@ def _check_count(count: int, least: int, most: int, place: str) -> None:
         raise invalid_field(place, str(count), f"{least} to {most} entries")
 
 
-def _check_length(text: str, least: int, most: int, place: str) -> None:
+def _check_text(text: str, least: int, most: int, place: str) -> None:
+    """Raise InvalidArgument for a text too short or long, or with U+0000.
+
+    PostgreSQL has no text with it: what one service takes, the table of another would refuse.
+    """
     if not least <= len(text) <= most:
         raise invalid_field(place, str(len(text)), f"{least} to {most} characters")
+    if "\0" in text:
+        raise invalid_field(place, "U+0000", "a text without it")
 
 
 def _check_number(number: float, place: str) -> None:

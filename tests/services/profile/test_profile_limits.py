@@ -118,6 +118,16 @@ BAD_EVENTS: dict[str, tuple[event_pb2.Event, str, str]] = {
         "INVALID_FIELD",
         "event.properties[note]",
     ),
+    "zero in text": (
+        event(properties={"note": PERSONAL + "\0"}),
+        "INVALID_FIELD",
+        "event.properties[note]",
+    ),
+    "zero in brand": (
+        event(items=[Item(sku="s", brand="a\0b")]),
+        "INVALID_FIELD",
+        "event.items[0].brand",
+    ),
     "large number": (event(properties={"n": 9.1e9}), "INVALID_FIELD", "event.properties[n]"),
     "not a number": (event(properties={"n": math.nan}), "INVALID_FIELD", "event.properties[n]"),
     "no value": (event(properties={"n": None}), "INVALID_FIELD", "event.properties[n]"),
@@ -177,6 +187,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "nobody's": (attributes({"a": True}, who=[]), "change.identities"),
     "another kind": (attributes({"age": "thirty"}), "change.attributes[age]"),
     "long text": (attributes({"a": "x" * 1025}), "change.attributes[a]"),
+    "zero in text": (attributes({"a": "x\0"}), "change.attributes[a]"),
     "from the future": (attributes({"a": True}, as_of=T0 + DAY + 1), "change.as_of_time"),
     "consent": (consent({EMAIL: IN}), None),
     "only a preference": (consent(preferred=EMAIL), None),
@@ -197,6 +208,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
         change_pb2.CatalogItem(sku="s", image_url="u" * 1025),
         "item.image_url",
     ),
+    "item with a zero in its name": (change_pb2.CatalogItem(sku="s", name="\0"), "item.name"),
     "item with many tags": (change_pb2.CatalogItem(sku="s", tags=["t"] * 33), "item.tags"),
     "item with an empty tag": (change_pb2.CatalogItem(sku="s", tags=["t", ""]), "item.tags[1]"),
 }
