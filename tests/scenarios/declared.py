@@ -10,7 +10,7 @@ from coterie.type.v1 import schema_pb2, value_pb2
 from tests.scenarios.faults import ScenarioError
 from tests.scenarios.inputs import event_types, properties
 from tests.scenarios.scenario import Definition, Input, Scenario
-from tests.scenarios.words import ATTRIBUTES, EVENT_TYPES, NUMBERS
+from tests.scenarios.words import ATTRIBUTES, EVENT_TYPES, NEVER, NUMBERS
 
 TEXT, NUMBER, FLAG = (
     value_pb2.VALUE_KIND_TEXT,
@@ -48,6 +48,7 @@ def schema_of(scenario: Scenario) -> schema_pb2.Schema:
     for name in ATTRIBUTES:
         attributes.note(name, "", "")
     carried: dict[str, set[str]] = defaultdict(set)
+    carried[NEVER] = set()
     for kind, names in EVENT_TYPES.items():
         carried[kind] |= set(names)
         for name in names:

@@ -38,6 +38,8 @@ EVENT_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The types of events, with the properties that they carry."""
+NEVER = "scenario.over"
+"""A type of which no event comes: that there is none of it holds for everybody."""
 NUMBERS = frozenset({"total", "results", "rating"})
 """Properties of these that are numbers; the others are texts."""
 

@@ -1,0 +1,159 @@
+"""How far a run is exact for a person: until what the product was not told could have acted.
+
+What was not told acts first where an untold journey could be entered, where an instance reaches a
+step that was cut, and where a message goes at an instant at which the policy, of which the product
+knows nothing yet, would have held it back. What comes before that instant is as if all had been
+told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from coterie.journey.v1 import journey_pb2
+from tests.scenarios.cel import resource_id
+from tests.scenarios.journeys import campaigns
+from tests.scenarios.policy import Policy
+from tests.scenarios.record import Record
+from tests.scenarios.scenario import Definition
+from tests.scenarios.verdict import Verdict, not_yet
+
+NEVER_MS = 2**62
+ALWAYS_MS = -1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Horizon:
+    """The first instant at which a run may differ from the whole scenario, and why."""
+
+    at_ms: int
+    reason: str = ""
+
+    def verdict(self) -> Verdict:
+        return not_yet(self.reason)
+
+
+EXACT = Horizon(NEVER_MS)
+
+
+class Horizons:
+    """Finds, for people and journeys, how far a run is exact."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._journeys = record.scenario.journeys
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy(self._record.scenario.policy, self._record.scenario.zone)
+
+    def of_journey(self, person: int, name: str) -> Horizon:
+        """Return how far all of one journey is exact for a person."""
+        if name not in self._journeys:
+            return EXACT
+        return self._of(person, {name})
+
+    def of_campaign(self, person: int, campaign: str | None, purpose: str | None) -> Horizon:
+        """Return how far the messages of a campaign and a purpose are exact; None means any."""
+        return self._of(person, set(self._senders(campaign, purpose)))
+
+    def _of(self, person: int, names: set[str]) -> Horizon:
+        marketing = {name for name in self._journeys if self._is_marketing(name)}
+        if self.policy.couples and names & marketing:
+            names |= marketing
+        return min((each for name in names for each in self._sources(person, name)), default=EXACT)
+
+    def _senders(self, campaign: str | None, purpose: str | None) -> Iterator[str]:
+        for name, definition in self._journeys.items():
+            for sent, of_purpose in campaigns(definition):
+                if campaign in (None, sent) and purpose in (None, of_purpose):
+                    yield name
+
+    def _is_marketing(self, name: str) -> bool:
+        return any(purpose == "marketing" for _, purpose in campaigns(self._journeys[name]))
+
+    def _sources(self, person: int, name: str) -> Iterator[Horizon]:
+        told = self._record.told
+        if name in told.missing_journeys:
+            reason = told.missing_journeys[name]
+            yield Horizon(self._first_entry_ms(person, self._journeys[name]), reason)
+            return
+        plan = told.plans[name]
+        for instance in self._record.instances_of(person, plan.journey_id):
+            if _completed(instance) and instance.step in plan.cuts:
+                yield Horizon(instance.end_time.ToMilliseconds(), plan.cuts[instance.step])
+        held_ms = self._held_back_ms(person, plan.journey_id)
+        if held_ms is not None:
+            yield Horizon(held_ms, "quiet hours, gaps and caps")
+
+    def _held_back_ms(self, person: int, journey_id: str) -> int | None:
+        """Return when the policy would first have held back a message of the journey."""
+        marketing = [
+            each for each in self._record.sendings_to(person) if each.purpose == "marketing"
+        ]
+        held = self.policy.held_back(
+            ((each.at_ms, each.sent) for each in marketing),
+            self._record.zones.get(person, frozenset()),
+        )
+        own = (each.at_ms for each in marketing if each.journey_id == journey_id)
+        return min((at_ms for at_ms in own if at_ms in held), default=None)
+
+    def _first_entry_ms(self, person: int, definition: Definition) -> int:
+        """Return the first instant at which the person could enter a journey that was not told."""
+        entry = definition["entry"]
+        if "event" in entry:
+            kinds = [entry["event"]] if isinstance(entry["event"], str) else entry["event"]
+            return self._first_event_ms(person, kinds)
+        if "segment" in entry:
+            return self._first_member_ms(person, entry["segment"])
+        if "predicted" in entry:
+            return self._first_event_ms(person, ["order.placed"])
+        if "calendar" in entry:
+            return self._first_known_ms(person, entry["calendar"])
+        if "catalog" in entry:
+            inputs = self._record.scenario.inputs
+            return min((each.at_ms for each in inputs if each.kind == "catalog"), default=NEVER_MS)
+        return ALWAYS_MS
+
+    def _first_event_ms(self, person: int, kinds: Iterable[str]) -> int:
+        wanted = set(kinds)
+        return min(
+            (
+                each.received_time.ToMilliseconds()
+                for each in self._record.events.get(person, ())
+                if each.event.type in wanted
+            ),
+            default=NEVER_MS,
+        )
+
+    def _first_member_ms(self, person: int, segment: str) -> int:
+        scenario, told = self._record.scenario, self._record.told
+        if segment in told.missing_segments or segment not in scenario.segments:
+            return ALWAYS_MS
+        return min(
+            (
+                each.at_ms
+                for each in self._record.changes.get(person, ())
+                if each.entered and each.segment_id == resource_id(segment)
+            ),
+            default=NEVER_MS,
+        )
+
+    def _first_known_ms(self, person: int, attribute: str) -> int:
+        """Return when the person was first said to have an attribute."""
+        record = self._record
+        return min(
+            (
+                each.at_ms
+                for each in record.scenario.inputs
+                if each.kind == "profile" and each.body["set"].get(attribute) is not None
+                if person in (record.profiles.get(one, 0) for one in each.body["ids"].items())
+            ),
+            default=NEVER_MS,
+        )
+
+
+def _completed(instance: journey_pb2.Instance) -> bool:
+    return instance.end_reason == journey_pb2.END_REASON_COMPLETED
