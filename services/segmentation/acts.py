@@ -9,19 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from coterie.log.v1 import facts_pb2, transitions_pb2
+from google.protobuf.message import DecodeError
+
+from coterie.log.v1 import facts_pb2, handoff_pb2, transitions_pb2
 from services.kit.ids import ordinal_of
-from services.segmentation import wire
+from services.segmentation import handover, wire
+from services.segmentation.domain import Belongings
 from services.segmentation.partition import Partition, Transition
+
+INDEX_BITS = 16
+"""Room for the index of an input in its record, in the number of its arrival."""
 
 
 def apply_input(
     partition: Partition,
     facts: Sequence[facts_pb2.Fact],
     answer: transitions_pb2.TransitionPack,
-) -> None:
-    """Apply all facts that come from one input, and add what they change to `answer`."""
+) -> list[bytes]:
+    """Apply all facts that come from one input, and add what they change to `answer`.
+
+    Returns the inbound packs that hand over who left by them.
+    """
     tick, index = facts[0].HasField("tick"), facts[0].index
+    partition.arrival = answer.inbound_seq << INDEX_BITS | index
     due = partition.pass_time(facts[0].log_time_ms, inclusive=tick)
     if due:
         wire.add_transitions(answer, due, partition.number, index, "")
@@ -30,10 +40,40 @@ def apply_input(
         changed = act(partition, fact) if act else ()
         if changed:
             wire.add_transitions(answer, changed, partition.number, index, fact.traceparent)
+    handoffs = [hand_over(partition, fact) for fact in facts if fact.HasField("departure")]
     for fact in facts:
         if fact.HasField("identity_assigned"):
             changed = partition.know(ordinal_of(fact.profile_id), fact.input_id)
             wire.add_transitions(answer, changed, partition.number, index, fact.traceparent)
+    return handoffs
+
+
+def hand_over(partition: Partition, fact: facts_pb2.Fact) -> bytes:
+    """Let the person of a departure go; return the inbound pack with all that there was."""
+    departure = fact.departure
+    belongings = partition.depart(ordinal_of(fact.profile_id), departure.into_profile_id)
+    state = handover.pack_belongings(belongings)
+    return handover.handoff(departure.merge_id, state, fact.log_time_ms)
+
+
+def hand_over_all(partition: Partition, payload: bytes) -> list[bytes]:
+    """Let everybody go who leaves by a facts record that cannot be applied.
+
+    The others wait for them: who cannot be read is handed over without a history.
+    """
+    try:
+        facts = facts_pb2.FactPack.FromString(payload).facts
+    except DecodeError:
+        return []
+    handoffs = []
+    for fact in facts:
+        if fact.HasField("departure"):
+            try:
+                handoffs.append(hand_over(partition, fact))
+            except ValueError:
+                empty = handover.handoff(fact.departure.merge_id, b"", fact.log_time_ms)
+                handoffs.append(empty)
+    return handoffs
 
 
 def _event(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
@@ -51,7 +91,18 @@ def _attributes(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
 def _merge(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
     merged = fact.profiles_merged
     winner, loser = ordinal_of(fact.profile_id), ordinal_of(merged.merged_profile_id)
+    if merged.HasField("arrival"):
+        guest = ordinal_of(merged.arrival.guest_profile_id)
+        belongings = _belongings(merged.arrival)
+        return partition.arrive(guest, winner, belongings, merged.merge_id)
     return partition.merge(winner, loser, merged.merge_id)
+
+
+def _belongings(arrival: handoff_pb2.Arrival) -> Belongings:
+    for each in arrival.handoffs:
+        if each.service == handover.SERVICE:
+            return handover.unpack_belongings(each.state)
+    return handover.unpack_belongings(b"")
 
 
 def _catalog(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:

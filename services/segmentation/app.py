@@ -6,8 +6,9 @@ Every change goes through the inbound log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -172,10 +173,8 @@ class Audiences:
         return Audience(definition, progress, count)
 
     def _membership(self, audience_id: str, person: int) -> Membership:
-        partition, ordinal = self._locate(person)
-        with partition.lock:
-            current = partition.current(ordinal)
-            return partition.membership(audience_id, current, profile_id(partition.number, current))
+        with self._found(person) as (partition, ordinal):
+            return partition.membership(audience_id, ordinal, profile_id(partition.number, ordinal))
 
     def _members(self, audience_id: str) -> tuple[list[int], str]:
         people: list[int] = []
@@ -188,9 +187,7 @@ class Audiences:
         return people, ",".join(positions)
 
     def _explain(self, audience_id: str, person: int) -> Explanation:
-        partition, ordinal = self._locate(person)
-        with partition.lock:
-            ordinal = partition.current(ordinal)
+        with self._found(person) as (partition, ordinal):
             whole_id = profile_id(partition.number, ordinal)
             membership = partition.membership(audience_id, ordinal, whole_id)
             history = partition.engine.history(ordinal)
@@ -207,12 +204,24 @@ class Audiences:
         )
         return Explanation(membership, clause, definitions[audience_id].rule_text, now_ms)
 
-    def _locate(self, person: int) -> tuple[Partition, int]:
+    @contextmanager
+    def _found(self, person: int) -> Iterator[tuple[Partition, int]]:
+        """Hold the partition in which a person is now, also one who left for another; say as whom.
+
+        Raises NotFound.
+        """
         partitions = self._partitions()
-        number, ordinal = partition_of(person), ordinal_of(person)
-        if number >= len(partitions) or not partitions[number].knows(ordinal):
-            raise NotFound("PROFILE_NOT_FOUND", "who: there is no profile with that id")
-        return partitions[number], ordinal
+        while True:
+            number, ordinal = partition_of(person), ordinal_of(person)
+            if number >= len(partitions) or not partitions[number].knows(ordinal):
+                raise NotFound("PROFILE_NOT_FOUND", "who: there is no profile with that id")
+            partition = partitions[number]
+            with partition.lock:
+                ordinal = partition.current(ordinal)
+                if ordinal not in partition.departures:
+                    yield partition, ordinal
+                    return
+            person = partition.departures[ordinal]
 
 
 def _exists(audience_id: str) -> AlreadyExists:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from segcore import Departed
 from services.kit.errors import invalid_field
 
 DISPLAY_NAME_LIMIT = 200  # a line of text on any screen
@@ -72,6 +74,14 @@ class Change:
     cause: Cause
     cause_id: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What a person takes along to another partition; `records` are by audience."""
+
+    departed: Departed
+    records: Mapping[str, Change]
 
 
 @dataclass(frozen=True, slots=True)

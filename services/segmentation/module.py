@@ -11,7 +11,7 @@ from coterie.segmentation.v1 import segmentation_service_pb2_grpc as rpc
 from services.kit.errors import Unavailable
 from services.kit.freshness import Freshness
 from services.kit.log.batching import JOIN_BYTES, GroupCommit
-from services.kit.log.port import LogError
+from services.kit.log.port import Entry, LogError
 from services.kit.log_stage import LogStage
 from services.kit.module import Context
 from services.kit.stage import StageState
@@ -36,10 +36,10 @@ class SegmentationModule:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._numbers = range(context.config.partitions)
+        self._inbound = context.logs("inbound")
         self._freshness = Freshness(len(self._numbers))
         self._memberships = [self._derivation(number) for number in self._numbers]
         self.stages = tuple(self._stage(number) for number in self._numbers)
-        self._inbound = context.logs("inbound")
         self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
         self._builder: Builder | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,7 +90,7 @@ class SegmentationModule:
             partition=number,
             position=stage.position,
             tail=stage.tail,
-            inbound_position=partition.inbound_seq,
+            inbound_position=partition.settled_seq,
             log_time_ms=partition.log_time_ms,
             in_flight=len(self._builder.waiting) if self._builder else 0,
             next_due_ms=partition.next_due_ms,
@@ -99,7 +99,13 @@ class SegmentationModule:
 
     def _derivation(self, number: int) -> Memberships:
         context = self._context
-        return Memberships(number, context.directory.snapshots, self._freshness, context.tracing)
+        return Memberships(
+            number,
+            context.directory.snapshots,
+            self._freshness,
+            context.tracing,
+            self._append_here,
+        )
 
     def _stage(self, number: int) -> LogStage:
         logs = self._context.logs
@@ -120,6 +126,10 @@ class SegmentationModule:
         if self._context.config.clock == "virtual":
             return log_time_ms
         return max(self._context.clock.now_ms(), log_time_ms)
+
+    def _append_here(self, payload: bytes) -> int:
+        """Append on the thread of a stage, which waits for it."""
+        return self._inbound.append([Entry(payload)])
 
     async def _append(self, payload: bytes) -> int:
         try:

@@ -14,7 +14,7 @@ from segcore import Change as Flip
 from segcore import Engine, Event
 from segcore.rule_json import from_json
 from services.segmentation import domain
-from services.segmentation.domain import CatalogFacts, Cause, Definition, State
+from services.segmentation.domain import Belongings, CatalogFacts, Cause, Definition, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ class Transition:
 
 
 class Partition:
-    """Who is in which audience among the profiles of one partition."""
+    """Who is in which audience among the profiles of one partition.
+
+    `redirects` lead from merged profiles to profiles of this partition, `departures` from those who
+    left to profiles of others. `arrival` is the place among all inputs of the one at hand.
+    """
 
     def __init__(self, number: int, engine: Engine | None = None) -> None:
         self.number = number
@@ -44,8 +48,11 @@ class Partition:
         self.records: dict[str, dict[int, domain.Change]] = {}
         self.sequences: dict[int, int] = {}
         self.redirects: dict[int, int] = {}
+        self.departures: dict[int, int] = {}
         self.extensions: list[bytes] = []
         self.inbound_seq = 0
+        self.settled_seq = 0
+        self.arrival = 0
         self.facts_seq = 0
         self.log_time_ms = 0
         self.next_due_ms: int | None = None
@@ -65,6 +72,8 @@ class Partition:
     def know(self, ordinal: int, cause_id: str) -> list[Transition]:
         """Make a profile known: a rule may hold for a person of whom nothing has happened."""
         self.last_ordinal = max(self.last_ordinal, ordinal)
+        if self.current(ordinal) in self.departures:
+            return []
         flips = self.engine.ensure_profile(self.current(ordinal))
         return self._record(flips, Cause.ATTRIBUTE, cause_id)
 
@@ -81,7 +90,7 @@ class Partition:
         cause_id: str,
     ) -> list[Transition]:
         """Set attributes; the latest `as_of_ms` wins for each."""
-        flips = self.engine.set_attributes(ordinal, values, as_of_ms)
+        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival)
         return self._record(flips, Cause.ATTRIBUTE, cause_id)
 
     def merge(self, winner: int, loser: int, merge_id: str) -> list[Transition]:
@@ -97,11 +106,45 @@ class Partition:
         for audience_id in merged.inherited:
             former = self.records.get(audience_id, {}).get(winner)
             self._keep(audience_id, winner, domain.inherited(former, lost[audience_id]))
-        for records in self.records.values():
-            records.pop(loser, None)
-        self.sequences.pop(loser, None)
+        self._drop_records(loser)
         self.redirects[loser] = winner
         return self._record(merged.changes, Cause.MERGE, merge_id)
+
+    def depart(self, ordinal: int, into: int) -> Belongings:
+        """Let a person go, without an exit, to become part of a profile of another partition.
+
+        From here on who asks for the person is led to `into`.
+        """
+        self.last_ordinal = max(self.last_ordinal, ordinal)
+        records = {
+            audience_id: records[ordinal]
+            for audience_id, records in self.records.items()
+            if ordinal in records
+        }
+        for audience_id in self._active():
+            if self._is_member(audience_id, ordinal):
+                records[audience_id] = self._why(audience_id, ordinal)
+        departed = self.engine.forget(ordinal)
+        self._drop_records(ordinal)
+        self.departures[ordinal] = into
+        return Belongings(departed, records)
+
+    def arrive(
+        self, guest: int, winner: int, belongings: Belongings, merge_id: str
+    ) -> list[Transition]:
+        """Take in who comes from another partition as `guest`, and make that part of `winner`."""
+        departed, records = belongings.departed, belongings.records
+        here = {
+            each: record
+            for each, record in records.items()
+            if each in self.definitions and self.definitions[each].version == record.version
+        }
+        was_in = tuple(each for each in departed.audiences if each in here)
+        self.last_ordinal = max(self.last_ordinal, guest)
+        self.engine.take_in(guest, departed._replace(audiences=was_in))
+        for audience_id, record in here.items():
+            self._keep(audience_id, guest, record)
+        return self.merge(winner, guest, merge_id)
 
     def propose(self, definition: Definition) -> None:
         """Begin to build an audience over the history; the first of an id wins."""
@@ -173,6 +216,11 @@ class Partition:
 
     def _keep(self, audience_id: str, ordinal: int, record: domain.Change) -> None:
         self.records.setdefault(audience_id, {})[ordinal] = record
+
+    def _drop_records(self, ordinal: int) -> None:
+        for records in self.records.values():
+            records.pop(ordinal, None)
+        self.sequences.pop(ordinal, None)
 
     def _why(self, audience_id: str, ordinal: int) -> domain.Change:
         """Return a member's record; who entered when the audience went live has none of its own."""

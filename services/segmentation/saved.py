@@ -17,7 +17,7 @@ from segcore import Engine, snapshot
 from services.segmentation.domain import CatalogFacts, Cause, Change, Definition, State
 from services.segmentation.partition import Partition
 
-FORMAT = 2
+FORMAT = 3
 _ENGINE = "engine/"
 _CAUSES = tuple(Cause)
 _NO_PRICE = float("nan")
@@ -35,12 +35,14 @@ class Captured:
     records: Mapping[str, Mapping[int, Change]]
     sequences: Mapping[int, int]
     redirects: Mapping[int, int]
+    departures: Mapping[int, int]
 
 
 def capture(partition: Partition) -> Captured:
     """Copy the state; the caller holds the partition's lock."""
     head = {
         "inbound_seq": partition.inbound_seq,
+        "settled_seq": partition.settled_seq,
         "facts_seq": partition.facts_seq,
         "log_time_ms": partition.log_time_ms,
         "last_ordinal": partition.last_ordinal,
@@ -56,6 +58,7 @@ def capture(partition: Partition) -> Captured:
         {audience_id: dict(records) for audience_id, records in partition.records.items()},
         dict(partition.sequences),
         dict(partition.redirects),
+        dict(partition.departures),
     )
 
 
@@ -120,6 +123,8 @@ def _sections(captured: Captured) -> dict[str, bytes]:
         pairs: Mapping[int, int] = getattr(captured, name)
         sections[f"{name}.from"] = array("I", pairs).tobytes()
         sections[f"{name}.to"] = array("I", pairs.values()).tobytes()
+    sections["departures.from"] = array("I", captured.departures).tobytes()
+    sections["departures.into"] = array("Q", captured.departures.values()).tobytes()
     return sections
 
 
@@ -139,6 +144,7 @@ def _record_sections(name: str, records: Mapping[int, Change]) -> dict[str, byte
 def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     head = json.loads(sections["head"])
     partition.inbound_seq = head["inbound_seq"]
+    partition.settled_seq = head["settled_seq"]
     partition.facts_seq = head["facts_seq"]
     partition.log_time_ms = head["log_time_ms"]
     partition.last_ordinal = head["last_ordinal"]
@@ -152,6 +158,8 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
         partition.records[audience_id] = _read_records(f"records.{place}", sections)
     partition.sequences = _read_pairs("sequences", sections)
     partition.redirects = _read_pairs("redirects", sections)
+    left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])
+    partition.departures = dict(zip(left, into, strict=True))
 
 
 def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:

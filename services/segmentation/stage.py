@@ -26,13 +26,19 @@ class Memberships:
     """Turns facts into transitions. `partition` is replaced when the state is read back."""
 
     def __init__(
-        self, number: int, snapshots: Path, freshness: Freshness, tracing: Tracing
+        self,
+        number: int,
+        snapshots: Path,
+        freshness: Freshness,
+        tracing: Tracing,
+        append_inbound: Callable[[bytes], object],
     ) -> None:
         self.partition = Partition(number)
         self._number = number
         self._snapshots = Snapshots(snapshots, number)
         self._freshness = freshness
         self._tracing = tracing
+        self._append_inbound = append_inbound
         self._on_disk = True
         self.on_definition: Callable[[], None] = lambda: None
 
@@ -42,11 +48,15 @@ class Memberships:
         restored.note_next_due()
         self.partition = restored
         self._on_disk = True
-        self._freshness.reached(self.partition.inbound_seq, self._number)
+        self._freshness.reached(self.partition.settled_seq, self._number)
         return self.partition.facts_seq
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
-        """Apply facts records; each gives one transitions record, which may hold nothing."""
+        """Apply facts records; each gives one transitions record, which may hold nothing.
+
+        Who left for another partition is handed over to it before anything says that the record is
+        done: a replay that does so again is not listened to.
+        """
         return {0: [Entry(self._apply_one(record), record.seq) for record in records]}
 
     def save(self, position: int) -> None:
@@ -55,7 +65,7 @@ class Memberships:
             self._on_disk = self.partition.facts_seq == position
             if self._on_disk:
                 self._snapshots.take_if_due(self.partition)
-        self._freshness.reached(self.partition.inbound_seq, self._number)
+        self._freshness.reached(self.partition.settled_seq, self._number)
         if self.partition.building:
             self.on_definition()
 
@@ -72,12 +82,14 @@ class Memberships:
         return True
 
     def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:
-        """Say in the output that a record was passed over."""
+        """Say in the output that a record was passed over; who leaves by it leaves all the same."""
         del error  # its text may hold personal data; the log of the process has its type
         partition = self.partition
         with partition.lock:
             self._on_disk = False
+            handoffs = acts.hand_over_all(partition, record.payload)
             partition.facts_seq = record.seq
+        self._hand_over(handoffs)
         answer = transitions_pb2.TransitionPack(
             facts_seq=record.seq,
             inbound_seq=partition.inbound_seq,
@@ -89,27 +101,33 @@ class Memberships:
         pack = facts_pb2.FactPack.FromString(record.payload)
         answer = transitions_pb2.TransitionPack(facts_seq=record.seq, inbound_seq=pack.inbound_seq)
         partition = self.partition
+        handoffs: list[bytes] = []
         # Taken for one record at a time: a call that reads waits for that, and not for a backlog.
         with partition.lock, self._span(pack):
             self._on_disk = False
             for _, facts in itertools.groupby(pack.facts, _input_of):
-                self._decide(list(facts), answer)
+                handoffs += self._decide(list(facts), answer)
             partition.note_next_due()
             partition.facts_seq = record.seq
             partition.inbound_seq = pack.inbound_seq
+            partition.settled_seq = pack.waiting_seq - 1 if pack.waiting_seq else pack.inbound_seq
             answer.log_time_ms = partition.log_time_ms
             self._snapshots.count(len(pack.facts))
+        self._hand_over(handoffs)
         return answer.SerializeToString(deterministic=True)
+
+    def _hand_over(self, handoffs: Sequence[bytes]) -> None:
+        for each in handoffs:
+            self._append_inbound(each)
 
     def _decide(
         self, facts: Sequence[facts_pb2.Fact], answer: transitions_pb2.TransitionPack
-    ) -> None:
+    ) -> list[bytes]:
         """Apply the facts of one input; a sampled one is shown in its own trace."""
         if self._tracing.enabled and facts[0].traceparent:
             with self._tracing.span("segmentation.decide", facts[0].traceparent):
-                acts.apply_input(self.partition, facts, answer)
-        else:
-            acts.apply_input(self.partition, facts, answer)
+                return acts.apply_input(self.partition, facts, answer)
+        return acts.apply_input(self.partition, facts, answer)
 
     def _span(self, pack: facts_pb2.FactPack) -> AbstractContextManager[object]:
         links = [fact.traceparent for fact in pack.facts if fact.traceparent]

@@ -33,7 +33,7 @@ def play(
     records: list[tuple[int, int, bytes]], pack: int, directory: Path
 ) -> tuple[Partition, list[bytes]]:
     """Play facts into an empty partition, `pack` records a step; return state and output."""
-    stage = Memberships(0, directory, Freshness(), Tracing())
+    stage = Memberships(0, directory, Freshness(), Tracing(), lambda _payload: 1)
     stage.restore()
     out = []
     for start in range(0, len(records), pack):

@@ -20,7 +20,7 @@ RULE = to_json(Aggregate(Rows(Scope.EVENT, ("visit",), last_ms=HOUR), Fold.EXIST
 
 
 def memberships(directory: Path) -> Memberships:
-    made = Memberships(0, directory, Freshness(), Tracing())
+    made = Memberships(0, directory, Freshness(), Tracing(), lambda _payload: 1)
     made.restore()
     return made
 
