@@ -151,6 +151,12 @@ MISTAKES = (
     ),
     Mistake(
         policy.keeps_secrets_out,
+        SETTINGS,
+        ("data", "COTERIE_PROVIDERS"),
+        '{email: "smtp://shop:hush@mail.example.com"}',
+    ),
+    Mistake(
+        policy.keeps_secrets_out,
         "Deployment/profile",
         (*BOX, "env", 0, "valueFrom", "secretKeyRef", "name"),
         "undocumented",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ from tests.deploy.manifests import Manifest, Pod, documented_secrets, every, one
 USER = 65532
 CATCH_UP_S = 600
 """A start after a loss of snapshots replays the log; with less patience it never ends."""
+
+CREDENTIALS = re.compile(r"://[^/?#\s\"']+@")
+"""A user in a URL, and what may follow it; an `@` in its query is a sender's address."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +192,13 @@ def keeps_secrets_out(deployed: Deployed) -> Iterator[str]:
         yield "a secret is among the manifests"
     for settings in every(deployed.manifests, "ConfigMap"):
         yield from (
-            f"{key} holds credentials" for key, value in settings["data"].items() if "@" in value
+            f"{key} holds credentials"
+            for key, value in settings["data"].items()
+            if CREDENTIALS.search(value)
         )
     for pod in deployed.pods:
         for entry in pod.container.get("env", ()):
-            if "@" in entry.get("value", ""):
+            if CREDENTIALS.search(entry.get("value", "")):
                 yield f"{pod.name}: {entry['name']} holds credentials"
             reference = entry.get("valueFrom", {}).get("secretKeyRef")
             if reference and (reference["name"], reference["key"]) not in documented_secrets():

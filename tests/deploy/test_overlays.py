@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 
+from services.kit.config import load_config
 from tests.deploy import dockerfile, policy
 from tests.deploy.manifests import DEPLOY, OVERLAYS, ROOT, Manifest, one, read, render, renderer
 from tests.deploy.mistakes import GONE, MISTAKES, Mistake
@@ -80,6 +81,12 @@ def test_the_base_is_safe_as_it_is_written(rule: Rule) -> None:
     manifests = [each for file in files for each in read(file.read_text(encoding="utf-8"))]
     assert len(_deployed(manifests).pods) == 5
     assert list(rule(_deployed(manifests))) == []
+
+
+def test_a_setting_that_is_shown_as_an_example_is_understood() -> None:
+    lines = (DEPLOY / "base/settings.env").read_text(encoding="utf-8").splitlines()
+    examples = [line.removeprefix("# ") for line in lines if line.startswith("# COTERIE_")]
+    assert load_config(None, dict(line.split("=", 1) for line in examples)).providers
 
 
 def _made(mistake: Mistake) -> Deployed:
