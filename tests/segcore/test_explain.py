@@ -116,11 +116,11 @@ dress = Compare(Comparison.EQ, ItemField("brand", Kind.TEXT), Literal('A "B"', K
         (Compare(Comparison.NE, tier, Literal(None, None)), "profile.loyalty.tier != null"),
         (
             Compare(Comparison.EQ, Truth(vip), Literal(value=True, kind=Kind.FLAG)),
-            "profile.loyalty.vip == true",
+            "(profile.loyalty.vip == true) == true",
         ),
         (
             Compare(Comparison.EQ, Compare(Comparison.LT, total, two), Truth(vip)),
-            "(event.total < 2) == profile.loyalty.vip",
+            "(event.total < 2) == (profile.loyalty.vip == true)",
         ),
         (
             Compare(Comparison.GE, EventField("occurred_at", Kind.TIME), Literal(1_500, Kind.TIME)),

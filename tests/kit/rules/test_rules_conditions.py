@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from segcore.describe import describe
+from segcore.reference import nodes_of
 from segcore.rule import (
     Aggregate,
     AnyOf,
@@ -33,6 +34,7 @@ from services.kit.rules import (
     RuleError,
     Situation,
     Vocabulary,
+    clause_text,
     compile_condition,
     compile_entry,
     compile_rule,
@@ -158,6 +160,28 @@ def test_what_speaks_of_the_person_becomes_audiences(text: str, vocabulary: Voca
     assert list(found.owned.items()) == [(owned_id(n), rule) for n, rule in enumerate(owned)]
     for rule in found.owned.values():
         assert compile_rule(rule, vocabulary)
+
+
+def test_a_node_of_a_condition_finds_its_clause(vocabulary: Vocabulary) -> None:
+    text = (
+        'items( "purchase" ).where(item.sku == key) // c\n .since(entry) .exists()'
+        " || (catalog( key ) . stock) <= 0 || has(trigger . gift)"
+    )
+    clauses = [clause_text(text, n) for n in nodes_of(compiled(text, vocabulary).expression)]
+    assert clauses == [
+        text,
+        'items( "purchase" ).where(item.sku == key) // c\n .since(entry) .exists()',
+        'items( "purchase" ).where(item.sku == key) // c\n .since(entry)',
+        "item.sku == key",
+        "item.sku",
+        "key",
+        "(catalog( key ) . stock) <= 0",
+        "catalog( key ) . stock",
+        "0",
+        "has(trigger . gift)",
+        "trigger . gift",
+        None,
+    ]
 
 
 def test_a_condition_says_what_it_needs(vocabulary: Vocabulary) -> None:
