@@ -1,0 +1,1 @@
+"""The rules of journeys, plain: definitions, their checks, and the walk of one instance."""
