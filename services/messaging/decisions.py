@@ -1,0 +1,213 @@
+"""Intents become messages, and each is decided once its instant is over.
+
+Runs in the stage's transaction, after the facts that come before. Decided means: discarded with
+its reason, or pending on a channel until an instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from coterie.log.v1 import intents_pb2
+from services.kit.ids import partition_of
+from services.kit.telemetry import Tracing
+from services.messaging import merges, tables, upserts, wire
+from services.messaging.domain import gate
+from services.messaging.domain.attempts import Ended, State
+from services.messaging.domain.hours import optimal_ms, zone_of
+from services.messaging.recipients import Person, load_engagement, load_people
+
+_REASONS = {"expired": "expired", "merged": "merged"}
+"""What a withdrawal is told by, where it is more than that."""
+
+
+class Decisions:
+    """Admits the intents of one partition and decides them.
+
+    `exact`: the clock is virtual, so that a message is decided as of its own instant.
+    """
+
+    def __init__(self, partition: int, default_zone: str, tracing: Tracing, *, exact: bool) -> None:
+        self._partition = partition
+        self._default_zone = default_zone
+        self._tracing = tracing
+        self._exact = exact
+
+    def admit(
+        self, connection: Connection, intents: Sequence[intents_pb2.Intent], log_time_ms: int
+    ) -> None:
+        """Keep what is asked for, undecided; withdraw what is asked for no more."""
+        named = {intent.profile_id for intent in intents}
+        redirects = merges.find_redirects(connection, named)
+        away = self._departed(connection, named)
+        for intent in intents:
+            if intent.WhichOneof("body") == "cancel":
+                self._withdraw(connection, intent, log_time_ms)
+                continue
+            profile_id = merges.follow(redirects, intent.profile_id)
+            row = _new_row(intent, profile_id, is_away=intent.profile_id in away)
+            upserts.keep_first(connection, tables.messages, [row])
+
+    def has_undecided(self, connection: Connection) -> bool:
+        """Return whether any message of the partition waits to be decided."""
+        table = tables.messages
+        query = select(table.c.message_id).where(*self._undecided()).limit(1)
+        return connection.execute(query).first() is not None
+
+    def decide_until(self, connection: Connection, over_ms: int) -> None:
+        """Decide what was asked for at `over_ms` or before."""
+        table = tables.messages
+        rows = connection.execute(
+            select(table)
+            .where(*self._undecided(), table.c.at_ms <= over_ms)
+            .order_by(table.c.at_ms, table.c.message_id)
+        ).all()
+        if not rows:
+            return
+        people = load_people(connection, [row.profile_id for row in rows])
+        for row in rows:
+            intent = intents_pb2.Intent.FromString(row.intent)
+            if intent.traceparent:
+                with self._tracing.span("messaging.decide", intent.traceparent):
+                    self._decide(connection, row, intent, people[row.profile_id], over_ms)
+            else:
+                self._decide(connection, row, intent, people[row.profile_id], over_ms)
+
+    def _undecided(self) -> tuple[Any, ...]:
+        table = tables.messages
+        return (
+            table.c.state == State.PENDING,
+            table.c.partition == self._partition,
+            table.c.decide_ms.is_(None),
+        )
+
+    def _decide(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        intent: intents_pb2.Intent,
+        person: Person,
+        over_ms: int,
+    ) -> None:
+        send = intent.send
+        verdict = gate.decide(send.channels, person.recipient, marketing=wire.is_marketing(send))
+        keep_checks(connection, row.message_id, verdict)
+        decided = {"decide_ms": max(over_ms, row.at_ms)}
+        if verdict.lane is None:
+            end(connection, row, Ended(State.DISCARDED, verdict.reason), over_ms, **decided)
+            return
+        from_ms = row.at_ms if self._exact else max(row.at_ms, over_ms)
+        due_ms = row.at_ms
+        if wire.is_optimal(send):
+            zone = zone_of(person.zone, self._default_zone)
+            due_ms = optimal_ms(from_ms, load_engagement(connection, row.profile_id), zone)
+        table = tables.messages
+        connection.execute(
+            update(table)
+            .where(table.c.message_id == row.message_id)
+            .values(
+                lane=int(verdict.lane),
+                address=verdict.address,
+                wake_ms=min(due_ms, send.expire_ms or due_ms),
+                **decided,
+            )
+        )
+
+    def _withdraw(
+        self, connection: Connection, intent: intents_pb2.Intent, log_time_ms: int
+    ) -> None:
+        table = tables.messages
+        row = connection.execute(
+            select(table).where(
+                table.c.message_id == intent.intent_id, table.c.state == State.PENDING
+            )
+        ).one_or_none()
+        if row is not None:
+            reason = _REASONS.get(intent.cancel.reason, "withdrawn")
+            end(connection, row, Ended(State.CANCELLED, reason), log_time_ms)
+
+    @staticmethod
+    def _departed(connection: Connection, profile_ids: set[int]) -> set[int]:
+        table = tables.departures
+        found: set[int] = set()
+        for chunk in upserts.chunks(profile_ids):
+            mine = select(table.c.profile_id).where(table.c.profile_id.in_(chunk))
+            found.update(connection.execute(mine).scalars())
+        return found
+
+
+def keep_checks(connection: Connection, message_id: str, verdict: gate.Verdict) -> None:
+    """Keep what was looked at, in place of what was looked at before."""
+    table = tables.checks
+    connection.execute(table.delete().where(table.c.message_id == message_id))
+    rows = [
+        {
+            "message_id": message_id,
+            "number": number,
+            "asked": check.asked,
+            "lane": check.lane or 0,
+            "verdict": check.verdict,
+            "consent": check.consent,
+        }
+        for number, check in enumerate(verdict.checks, 1)
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def end(
+    connection: Connection,
+    row: Row[Any],
+    ended: Ended,
+    at_ms: int,
+    traceparent: str = "",
+    **values: Any,
+) -> None:
+    """Bring a message to its end, and put what is to be told of it into the outbox.
+
+    `at_ms` is when it is told, `traceparent` what it is part of, else the intent's trace; `values`
+    are further columns.
+    """
+    table = tables.messages
+    lane = values.get("lane", row.lane)
+    connection.execute(
+        update(table)
+        .where(table.c.message_id == row.message_id)
+        .values(state=int(ended.state), reason=ended.reason, **values)
+    )
+    intent = intents_pb2.Intent.FromString(row.intent)
+    intent.traceparent = traceparent or intent.traceparent
+    payload = wire.outcome_input(intent, row.profile_id, ended, lane, at_ms)
+    letter = {
+        "partition": max(row.partition, 0),
+        "message_id": row.message_id,
+        "payload": payload,
+    }
+    connection.execute(insert(tables.outbox), [letter])
+
+
+def _new_row(intent: intents_pb2.Intent, profile_id: int, *, is_away: bool) -> upserts.Row:
+    gone = is_away and profile_id == intent.profile_id
+    return {
+        "message_id": intent.intent_id,
+        "partition": tables.NOBODYS if gone else partition_of(profile_id),
+        "profile_id": profile_id,
+        "campaign": intent.send.campaign,
+        "at_ms": intent.at_ms,
+        "intent": intent.SerializeToString(),
+        "state": int(State.PENDING),
+        "reason": "",
+        "wake_ms": intent.at_ms,
+        "lane": 0,
+        "address": "",
+        "decide_ms": None,
+        "send_ms": None,
+        "template_version": 0,
+        "content": None,
+        "attempts": 0,
+        "unanswered": 0,
+        "first_ms": 0,
+    }

@@ -1,0 +1,1 @@
+"""What messaging decides, as plain functions of values."""

@@ -1,0 +1,113 @@
+"""Reads what the gate wants to know of people, for many at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from coterie.type.v1 import value_pb2
+from services.messaging import tables, upserts, wire
+from services.messaging.domain.gate import Recipient
+from services.messaging.domain.lanes import ADDRESS_ATTRIBUTES, Lane
+
+ZONE = "zone"
+"""The attribute that holds a person's IANA zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is known of one person at this position."""
+
+    recipient: Recipient
+    zone: str
+
+
+def load_people(connection: Connection, profile_ids: Collection[int]) -> Mapping[int, Person]:
+    """Return each person's addresses, consent, preference, zone, and which addresses are blocked.
+
+    Whoever reads this in a write transaction and acts on it there sees every suppression that has
+    been acknowledged: writers take turns.
+    """
+    people: dict[int, Person] = {}
+    for chunk in upserts.chunks(set(profile_ids)):
+        texts = _texts(connection, chunk)
+        consents = _consents(connection, chunk)
+        preferred = _preferred(connection, chunk)
+        addresses = {each: _addresses(texts[each]) for each in chunk}
+        blocked = _blocked(connection, addresses)
+        for each in chunk:
+            recipient = Recipient(
+                addresses[each], consents[each], preferred.get(each), blocked[each]
+            )
+            people[each] = Person(recipient, texts[each].get(ZONE, ""))
+    return people
+
+
+def load_engagement(connection: Connection, profile_id: int) -> list[int]:
+    """Return the instants at which the person opened or clicked."""
+    table = tables.engagement
+    rows = connection.execute(select(table.c.occurred_ms).where(table.c.profile_id == profile_id))
+    return list(rows.scalars())
+
+
+def _texts(connection: Connection, profile_ids: Collection[int]) -> dict[int, dict[str, str]]:
+    table = tables.attributes
+    texts: dict[int, dict[str, str]] = defaultdict(dict)
+    rows = connection.execute(
+        select(table.c.profile_id, table.c.name, table.c.value).where(
+            table.c.profile_id.in_(profile_ids), table.c.name.in_([*ADDRESS_ATTRIBUTES, ZONE])
+        )
+    )
+    for row in rows:
+        texts[row.profile_id][row.name] = value_pb2.Value.FromString(row.value).text
+    return texts
+
+
+def _addresses(texts: Mapping[str, str]) -> dict[Lane, str]:
+    return {lane: texts[name] for name, lane in ADDRESS_ATTRIBUTES.items() if texts.get(name)}
+
+
+def _consents(connection: Connection, profile_ids: Collection[int]) -> dict[int, dict[Lane, int]]:
+    table = tables.consents
+    consents: dict[int, dict[Lane, int]] = defaultdict(dict)
+    rows = connection.execute(
+        select(table.c.profile_id, table.c.channel, table.c.status).where(
+            table.c.profile_id.in_(profile_ids)
+        )
+    )
+    for row in rows:
+        consents[row.profile_id][Lane(row.channel)] = row.status
+    return consents
+
+
+def _preferred(connection: Connection, profile_ids: Collection[int]) -> dict[int, Lane]:
+    table = tables.preferences
+    rows = connection.execute(
+        select(table.c.profile_id, table.c.channel).where(table.c.profile_id.in_(profile_ids))
+    )
+    return {row.profile_id: Lane(row.channel) for row in rows}
+
+
+def _blocked(
+    connection: Connection, addresses: Mapping[int, Mapping[Lane, str]]
+) -> dict[int, frozenset[Lane]]:
+    keys = {
+        (profile_id, lane): wire.digest(lane, address)
+        for profile_id, mine in addresses.items()
+        for lane, address in mine.items()
+    }
+    table = tables.suppressions
+    found: set[tuple[int, str]] = set()
+    for chunk in upserts.chunks(set(keys.values())):
+        rows = connection.execute(
+            select(table.c.channel, table.c.digest).where(table.c.digest.in_(chunk))
+        )
+        found.update((row.channel, row.digest) for row in rows)
+    blocked: dict[int, set[Lane]] = defaultdict(set)
+    for (profile_id, lane), digest in keys.items():
+        if (int(lane), digest) in found:
+            blocked[profile_id].add(lane)
+    return {profile_id: frozenset(blocked[profile_id]) for profile_id in addresses}
