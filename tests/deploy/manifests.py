@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,19 @@ class Pod:
 def _secret(entry: Manifest) -> str:
     reference = entry["valueFrom"]["secretKeyRef"]
     return documented_secrets().get((reference["name"], reference["key"]), "")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The manifests of an overlay, what the image sets, and which version it should be."""
+
+    manifests: Sequence[Manifest]
+    image: Mapping[str, str]
+    version: str
+
+    @cached_property
+    def pods(self) -> list[Pod]:
+        return list(pods(self.manifests, self.image))
 
 
 def pods(manifests: Sequence[Manifest], image: Mapping[str, str]) -> Iterator[Pod]:

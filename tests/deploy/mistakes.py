@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.deploy import policy
+from tests.deploy import confinement, operation, reach
 from tests.deploy.policy import Rule
 
 GONE = object()
@@ -25,249 +25,272 @@ class Mistake:
 
 
 MISTAKES = (
-    Mistake(policy.runs_as_nobody, "Deployment/profile", (*SPEC, "securityContext"), GONE),
-    Mistake(policy.runs_as_nobody, "Deployment/journey", (*BOX, "securityContext", "runAsUser"), 0),
+    Mistake(confinement.runs_as_nobody, "Deployment/profile", (*SPEC, "securityContext"), GONE),
     Mistake(
-        policy.runs_as_nobody,
+        confinement.runs_as_nobody, "Deployment/journey", (*BOX, "securityContext", "runAsUser"), 0
+    ),
+    Mistake(
+        confinement.runs_as_nobody,
         "StatefulSet/coterie",
         (*SPEC, "securityContext", "seccompProfile", "type"),
         "Unconfined",
         "single",
     ),
-    Mistake(policy.holds_no_privilege, "Deployment/profile", (*BOX, "securityContext"), GONE),
+    Mistake(confinement.holds_no_privilege, "Deployment/profile", (*BOX, "securityContext"), GONE),
     Mistake(
-        policy.holds_no_privilege,
+        confinement.holds_no_privilege,
         "Deployment/profile",
         (*BOX, "securityContext", "capabilities", "add"),
         ["NET_ADMIN"],
     ),
     Mistake(
-        policy.holds_no_privilege,
+        confinement.holds_no_privilege,
         "StatefulSet/coterie",
         (*BOX, "securityContext", "readOnlyRootFilesystem"),
         False,  # noqa: FBT003 - the value of a field
         "single",
     ),
     Mistake(
-        policy.shares_nothing_with_the_node,
+        confinement.shares_nothing_with_the_node,
         "Deployment/profile",
         (*SPEC, "hostNetwork"),
         True,  # noqa: FBT003 - the value of a field
     ),
     Mistake(
-        policy.shares_nothing_with_the_node,
+        confinement.shares_nothing_with_the_node,
         "Deployment/profile",
         (*SPEC, "volumes", 0),
         {"name": "data", "hostPath": {"path": "/var"}},
     ),
     Mistake(
-        policy.shares_nothing_with_the_node, "Deployment/profile", (*BOX, "ports", 0, "hostPort"), 1
+        confinement.shares_nothing_with_the_node,
+        "Deployment/profile",
+        (*BOX, "ports", 0, "hostPort"),
+        1,
     ),
     Mistake(
-        policy.knows_nothing_of_the_cluster,
+        confinement.knows_nothing_of_the_cluster,
         "ServiceAccount/profile",
         ("automountServiceAccountToken",),
         True,  # noqa: FBT003 - the value of a field
     ),
     Mistake(
-        policy.knows_nothing_of_the_cluster,
+        confinement.knows_nothing_of_the_cluster,
         "Deployment/profile",
         (*SPEC, "serviceAccountName"),
         "default",
     ),
     Mistake(
-        policy.knows_nothing_of_the_cluster,
+        confinement.knows_nothing_of_the_cluster,
         "StatefulSet/coterie",
         (*SPEC, "enableServiceLinks"),
         GONE,
         "single",
     ),
     Mistake(
-        policy.asks_for_what_it_takes, "Deployment/profile", (*BOX, "resources", "limits"), GONE
+        confinement.asks_for_what_it_takes,
+        "Deployment/profile",
+        (*BOX, "resources", "limits"),
+        GONE,
     ),
     Mistake(
-        policy.asks_for_what_it_takes,
+        confinement.asks_for_what_it_takes,
         "Deployment/profile",
         (*BOX, "resources", "requests", "memory"),
         "2Gi",
     ),
     Mistake(
-        policy.asks_for_what_it_takes, "Deployment/profile", (*SPEC, "volumes", 1, "emptyDir"), {}
+        confinement.asks_for_what_it_takes,
+        "Deployment/profile",
+        (*SPEC, "volumes", 1, "emptyDir"),
+        {},
     ),
     Mistake(
-        policy.is_probed_where_it_serves,
+        operation.is_probed_where_it_serves,
         "Deployment/profile",
         (*BOX, "readinessProbe", "grpc", "port"),
         7101,
     ),
     Mistake(
-        policy.is_probed_where_it_serves,
+        operation.is_probed_where_it_serves,
         "Deployment/profile",
         (*BOX, "livenessProbe", "grpc", "service"),
         GONE,
     ),
     Mistake(
-        policy.is_probed_where_it_serves,
+        operation.is_probed_where_it_serves,
         "Deployment/profile",
         (*BOX, "startupProbe", "failureThreshold"),
         30,
     ),
     Mistake(
-        policy.listens_at_its_ports,
+        operation.listens_at_its_ports,
         "Deployment/profile",
         (*BOX, "ports", 0, "containerPort"),
         8080,
     ),
-    Mistake(policy.listens_at_its_ports, SETTINGS, ("data", "COTERIE_PORTS"), "{profile: 8080}"),
-    Mistake(policy.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_PROTS"), "{}"),
-    Mistake(policy.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_ZONE"), "Mars/Base"),
-    Mistake(policy.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_HOST"), GONE),
-    Mistake(policy.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_CLOCK"), "virtual"),
+    Mistake(operation.listens_at_its_ports, SETTINGS, ("data", "COTERIE_PORTS"), "{profile: 8080}"),
+    Mistake(operation.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_PROTS"), "{}"),
+    Mistake(operation.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_ZONE"), "Mars/Base"),
+    Mistake(operation.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_HOST"), GONE),
+    Mistake(operation.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_CLOCK"), "virtual"),
     Mistake(
-        policy.is_told_what_it_understands,
+        operation.is_told_what_it_understands, SETTINGS, ("data", "COTERIE_FAILPOINT"), "sql.commit"
+    ),
+    Mistake(
+        operation.is_told_what_it_understands,
         "Deployment/profile",
         (*BOX, "envFrom", 0, "configMapRef", "name"),
         "seldom",
     ),
-    Mistake(policy.finds_its_peers, SETTINGS, ("data", "COTERIE_PEERS"), GONE),
+    Mistake(reach.finds_its_peers, SETTINGS, ("data", "COTERIE_PEERS"), GONE),
     Mistake(
-        policy.finds_its_peers, SETTINGS, ("data", "COTERIE_PEERS"), '{identity: "identity:80"}'
+        reach.finds_its_peers, SETTINGS, ("data", "COTERIE_PEERS"), '{identity: "identity:80"}'
     ),
     Mistake(
-        policy.is_started_with_a_command_there_is,
+        operation.is_started_with_a_command_there_is,
         "Deployment/profile",
         (*BOX, "args"),
         ["serve", "profiles"],
     ),
     Mistake(
-        policy.is_started_with_a_command_there_is, "Deployment/profile", (*BOX, "args"), ["status"]
+        operation.is_started_with_a_command_there_is,
+        "Deployment/profile",
+        (*BOX, "args"),
+        ["status"],
     ),
-    Mistake(policy.serves_each_service_once, "Deployment/profile", (*BOX, "args", 1), "identity"),
     Mistake(
-        policy.keeps_secrets_out,
+        operation.serves_each_service_once, "Deployment/profile", (*BOX, "args", 1), "identity"
+    ),
+    Mistake(
+        confinement.keeps_secrets_out,
         SETTINGS,
         ("data", "COTERIE_DATABASE_URL"),
         "postgresql+psycopg://coterie:hush@db/coterie",
     ),
     Mistake(
-        policy.keeps_secrets_out,
+        confinement.keeps_secrets_out,
         SETTINGS,
         ("data", "COTERIE_PROVIDERS"),
         '{email: "smtp://shop:hush@mail.example.com"}',
     ),
     Mistake(
-        policy.keeps_secrets_out,
+        confinement.keeps_secrets_out,
         "Deployment/profile",
         (*BOX, "env", 0, "valueFrom", "secretKeyRef", "name"),
         "undocumented",
     ),
-    Mistake(policy.writes_where_it_may, SETTINGS, ("data", "COTERIE_DATA_DIR"), "/data", "single"),
     Mistake(
-        policy.writes_where_it_may,
+        operation.writes_where_it_may, SETTINGS, ("data", "COTERIE_DATA_DIR"), "/data", "single"
+    ),
+    Mistake(
+        operation.writes_where_it_may,
         "StatefulSet/coterie",
         (*BOX, "volumeMounts", 0, "mountPath"),
         "/var/data",
         "single",
     ),
     Mistake(
-        policy.writes_where_it_may,
+        operation.writes_where_it_may,
         "Deployment/segmentation",
         (*SPEC, "volumes", 0),
         {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}},
     ),
     Mistake(
-        policy.writes_where_it_may,
+        operation.writes_where_it_may,
         "Deployment/segmentation",
         (*SPEC, "volumes", 0, "persistentVolumeClaim", "claimName"),
         "elsewhere",
     ),
-    Mistake(policy.writes_where_it_may, "Deployment/profile", (*BOX, "env"), []),
-    Mistake(policy.stops_in_its_own_time, SETTINGS, ("data", "COTERIE_DRAIN_SECONDS"), "60"),
+    Mistake(operation.writes_where_it_may, "Deployment/profile", (*BOX, "env"), []),
+    Mistake(operation.stops_in_its_own_time, SETTINGS, ("data", "COTERIE_DRAIN_SECONDS"), "60"),
     Mistake(
-        policy.stops_in_its_own_time,
+        operation.stops_in_its_own_time,
         "StatefulSet/coterie",
         (*SPEC, "terminationGracePeriodSeconds"),
         GONE,
         "single",
     ),
-    Mistake(policy.has_one_owner_at_a_time, "Deployment/profile", ("spec", "replicas"), 2),
-    Mistake(policy.has_one_owner_at_a_time, "Deployment/profile", ("spec", "strategy"), GONE),
+    Mistake(operation.has_one_owner_at_a_time, "Deployment/profile", ("spec", "replicas"), 2),
+    Mistake(operation.has_one_owner_at_a_time, "Deployment/profile", ("spec", "strategy"), GONE),
     Mistake(
-        policy.has_one_owner_at_a_time,
+        operation.has_one_owner_at_a_time,
         "Deployment/profile",
         ("spec", "progressDeadlineSeconds"),
         GONE,
     ),
     Mistake(
-        policy.is_reached_by_its_services,
+        reach.is_reached_by_its_services,
         "Service/profile",
         ("spec", "selector", "app.kubernetes.io/component"),
         "profiles",
     ),
     Mistake(
-        policy.is_reached_by_its_services,
+        reach.is_reached_by_its_services,
         "Service/profile",
         ("spec", "selector", "app.kubernetes.io/component"),
         GONE,
     ),
-    Mistake(policy.is_reached_by_its_services, "Service/profile", ("spec", "ports", 0, "port"), 80),
+    Mistake(reach.is_reached_by_its_services, "Service/profile", ("spec", "ports", 0, "port"), 80),
     Mistake(
-        policy.is_reached_by_its_services,
+        reach.is_reached_by_its_services,
         "Service/profile",
         ("spec", "ports", 0),
         {"name": "identity", "port": 7101, "targetPort": "identity"},
         "single",
     ),
     Mistake(
-        policy.is_reached_by_nobody_else,
+        reach.is_reached_by_nobody_else,
         "NetworkPolicy/default-deny",
         ("spec", "podSelector", "matchLabels"),
         {"app.kubernetes.io/component": "profile"},
     ),
     Mistake(
-        policy.is_reached_by_nobody_else,
+        reach.is_reached_by_nobody_else,
         "NetworkPolicy/default-deny",
         ("spec", "policyTypes"),
         ["Ingress"],
     ),
     Mistake(
-        policy.is_reached_by_nobody_else,
+        reach.is_reached_by_nobody_else,
         "NetworkPolicy/calls-in",
         ("spec", "ingress", 0, "from"),
         GONE,
     ),
     Mistake(
-        policy.is_reached_by_nobody_else,
+        reach.is_reached_by_nobody_else,
         "NetworkPolicy/calls-in",
         ("spec", "ingress", 0, "ports", 0, "endPort"),
         7104,
     ),
     Mistake(
-        policy.calls_only_whom_it_must,
+        reach.calls_only_whom_it_must,
         "NetworkPolicy/providers",
         ("spec", "podSelector", "matchLabels", "app.kubernetes.io/component"),
         GONE,
     ),
     Mistake(
-        policy.calls_only_whom_it_must,
+        reach.calls_only_whom_it_must,
         "NetworkPolicy/database",
         ("spec", "egress", 0, "ports", 0, "port"),
         3306,
     ),
     Mistake(
-        policy.calls_only_whom_it_must,
+        reach.calls_only_whom_it_must,
         "NetworkPolicy/calls-between",
         ("spec", "egress", 0, "ports", 0, "endPort"),
         7102,
     ),
-    Mistake(policy.runs_one_known_version, "Deployment/profile", (*BOX, "image"), "coterie:latest"),
-    Mistake(policy.runs_one_known_version, "Deployment/profile", (*BOX, "image"), "coterie"),
-    Mistake(policy.says_what_it_is, "Service/profile", ("metadata", "namespace"), GONE),
     Mistake(
-        policy.says_what_it_is,
+        confinement.runs_one_known_version, "Deployment/profile", (*BOX, "image"), "coterie:latest"
+    ),
+    Mistake(confinement.runs_one_known_version, "Deployment/profile", (*BOX, "image"), "coterie"),
+    Mistake(confinement.says_what_it_is, "Service/profile", ("metadata", "namespace"), GONE),
+    Mistake(
+        confinement.says_what_it_is,
         "Deployment/profile",
         ("spec", "template", "metadata", "labels"),
         {"app.kubernetes.io/component": "profile"},
     ),
-    Mistake(policy.the_cluster_refuses_less, "Namespace/coterie", ("metadata", "labels"), {}),
+    Mistake(confinement.the_cluster_refuses_less, "Namespace/coterie", ("metadata", "labels"), {}),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.kit.config import DEFAULT_PORTS, ConfigError, load_config
-from tests.deploy import dockerfile, policy
+from tests.deploy import confinement, dockerfile
 from tests.deploy.dockerfile import (
     DOCKERFILE,
     DOCKERIGNORE,
@@ -51,7 +51,7 @@ def stands_on_a_known_base(text: str) -> Iterator[str]:
 def ends_as_nobody(text: str) -> Iterator[str]:
     last = stages(text)[-1]
     users = [each.text for each in last if each.keyword == "USER"]
-    if users[-1:] != [f"{policy.USER}:{policy.USER}"]:
+    if users[-1:] != [f"{confinement.USER}:{confinement.USER}"]:
         yield f"the user is {users}"
     keywords = [each.keyword for each in last]
     if "USER" in keywords and keywords.index("USER") > keywords.index("ENTRYPOINT"):
@@ -77,7 +77,7 @@ def fetches_nothing_unseen(text: str) -> Iterator[str]:
 def holds_no_secret(text: str) -> Iterator[str]:
     for each in dockerfile.instructions(text):
         told = each.keyword in {"ARG", "ENV", "LABEL"}
-        if told and (SECRET.search(each.text) or policy.CREDENTIALS.search(each.text)):
+        if told and (SECRET.search(each.text) or confinement.CREDENTIALS.search(each.text)):
             yield f"{each.keyword} {each.text}"
 
 

@@ -12,10 +12,20 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from services.kit.config import load_config
-from tests.deploy import dockerfile, policy
-from tests.deploy.manifests import DEPLOY, OVERLAYS, ROOT, Manifest, one, read, render, renderer
+from tests.deploy import confinement, dockerfile, policy
+from tests.deploy.manifests import (
+    DEPLOY,
+    OVERLAYS,
+    ROOT,
+    Deployed,
+    Manifest,
+    one,
+    read,
+    render,
+    renderer,
+)
 from tests.deploy.mistakes import GONE, MISTAKES, Mistake
-from tests.deploy.policy import Deployed, Rule
+from tests.deploy.policy import Rule
 
 KUBERNETES = ("1.29", "1.34", kubernetes_validate.latest_version())
 """The oldest that the documentation names, one in the middle, and the newest that is known here."""
@@ -75,7 +85,9 @@ def test_a_field_that_kubernetes_does_not_have_is_noticed() -> None:
         kubernetes_validate.validate(manifest, KUBERNETES[0], strict=True)
 
 
-@pytest.mark.parametrize("rule", _named([policy.runs_as_nobody, policy.holds_no_privilege]))
+@pytest.mark.parametrize(
+    "rule", _named([confinement.runs_as_nobody, confinement.holds_no_privilege])
+)
 def test_the_base_is_safe_as_it_is_written(rule: Rule) -> None:
     files = (DEPLOY / "base").glob("*.yaml")
     manifests = [each for file in files for each in read(file.read_text(encoding="utf-8"))]
