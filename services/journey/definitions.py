@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, select, update
 
-from coterie.log.v1 import definition_pb2
+from coterie.log.v1 import definition_pb2, facts_pb2
 from services.journey import tables
 from services.journey.conditions import Version, version_of
 from services.journey.domain.walk import Walk
@@ -44,14 +44,9 @@ class Definitions:
             self._take(publication, open_=row.open)
         self._index()
 
-    def publish(
-        self,
-        connection: Connection,
-        publication: definition_pb2.JourneyPublication,
-        request_id: str,
-        now_ms: int,
-    ) -> None:
+    def publish(self, connection: Connection, fact: facts_pb2.Fact, inbound_seq: int) -> None:
         """Make a version live; the first of a number stays."""
+        publication = fact.journey_publication
         number = (publication.journey_id, publication.version)
         if number in self._versions:
             return
@@ -61,8 +56,9 @@ class Definitions:
             "journey_id": publication.journey_id,
             "version": publication.version,
             "publication": publication.SerializeToString(deterministic=True),
-            "request_id": request_id,
-            "publish_ms": now_ms,
+            "request_id": fact.input_id,
+            "publish_ms": fact.log_time_ms,
+            "inbound_seq": inbound_seq,
             "open": True,
         }
         keep_first(connection, tables.versions, [row])

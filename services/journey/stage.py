@@ -64,7 +64,7 @@ class JourneyProjection:
             self._next_time_ms,
         )
         for record, (facts, transitions) in zip(records, read, strict=True):
-            turn.read(record.seq, facts, transitions)
+            turn.read(record, facts, transitions)
         turn.write()
         self._relay.keep(connection, turn.mover.intents)
         self._departures = len(self._departed) > gone

@@ -39,7 +39,9 @@ versions = Table(
     Column("publication", LargeBinary, nullable=False),
     Column("request_id", _text(128), nullable=False),
     Column("publish_ms", BigInteger, nullable=False),
+    Column("inbound_seq", BigInteger, nullable=False),
     Column("open", Boolean, nullable=False),
+    Index("versions_by_request", "request_id"),
 )
 
 instances = Table(

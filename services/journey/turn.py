@@ -26,6 +26,7 @@ from services.journey.memberships import Memberships
 from services.journey.mover import Cause, Mover
 from services.journey.working import Working
 from services.kit.ids import profile_id
+from services.kit.log.port import Record
 from services.kit.telemetry import Tracing
 
 Transition = transitions_pb2.Transition
@@ -62,6 +63,7 @@ class Turn:
         self._partition = partition
         self._definitions = definitions
         self._departed = departed
+        self._inbound_seq = 0
         self.working = Working(connection, partition, until_ms)
         self._memberships = Memberships(connection, partition)
         self._catalog = Catalog(connection, partition)
@@ -81,16 +83,17 @@ class Turn:
         }
 
     def read(
-        self, seq: int, facts: Sequence[facts_pb2.Fact], transitions: Sequence[Transition]
+        self, record: Record, facts: Sequence[facts_pb2.Fact], transitions: Sequence[Transition]
     ) -> None:
-        """Apply one facts record with the transitions that come from it."""
+        """Apply what one record holds: facts, and the transitions that come from them."""
+        self._inbound_seq = record.source
         by_index: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_index.setdefault(transition.index, []).append(transition)
         if self._definitions.there:
             self.working.prefetch(self._whom(facts, transitions))
         for index, group in itertools.groupby(facts, _index_of):
-            self._input(seq, index, list(group), by_index.get(index, []))
+            self._input(record.seq, index, list(group), by_index.get(index, []))
             self.working.bound()
 
     def write(self) -> None:
@@ -237,10 +240,8 @@ class Turn:
         if instance is not None:
             self.mover.answer(instance, wire.outcome_of(fact.message_outcome), cause)
 
-    def _publication(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
-        self._definitions.publish(
-            self._connection, fact.journey_publication, fact.input_id, cause.now_ms
-        )
+    def _publication(self, fact: facts_pb2.Fact, _cause: Cause, _touched: _Touched) -> None:
+        self._definitions.publish(self._connection, fact, self._inbound_seq)
 
     def _stop(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
         stop = fact.journey_stop
