@@ -43,6 +43,10 @@ class InboundWriter:
         message.tick.SetInParent()
         return await self._append(message)
 
+    async def nudge(self, received_ms: int) -> int:
+        """Append an input that says nothing: what waits for the next record then goes on."""
+        return await self._append(Inbound(received_ms=received_ms))
+
     async def _append(self, message: Inbound) -> int:
         try:
             return await self._gateway.append(InboundPack(inputs=[message]).SerializeToString())

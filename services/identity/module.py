@@ -14,6 +14,7 @@ from services.identity.app import Links, LogClock, People
 from services.identity.domain.limits import Limits
 from services.identity.domain.namespaces import Namespaces
 from services.identity.inbound import InboundWriter
+from services.identity.nudger import Nudger
 from services.identity.stage import IdentityDerivation
 from services.identity.state import Rules, State
 from services.identity.store import STAGE, IdentityStore
@@ -47,6 +48,7 @@ class IdentityModule:
         self._commit = GroupCommit(self._inbound_log, join_bytes=JOIN_BYTES)
         self._writer = InboundWriter(self._commit)
         self._ticker: Ticker | None = None
+        self._nudger: Nudger | None = None
         self._ticking: asyncio.Task[None] | None = None
 
     @property
@@ -69,6 +71,10 @@ class IdentityModule:
 
     async def start(self) -> None:
         """Start the ticker where the clock is the machine's; the first tick is in the log then."""
+        self._nudger = Nudger(self._nudge)
+        self._derivation.on_stirred = self._nudger.wake
+        if self._state().waiting.is_stirred:
+            self._nudger.wake()
         if self._context.config.clock == "virtual":
             return
         last_tick_ms = self._state().time.last_tick_ms
@@ -81,7 +87,12 @@ class IdentityModule:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
+        if self._nudger is not None:
+            await self._nudger.stop()
         await self._commit.close()
+
+    async def _nudge(self) -> None:
+        await self._writer.nudge(self._state().time.now_ms)
 
     def progress(self) -> Sequence[StageState]:
         """Return how far the stage has come."""
@@ -94,7 +105,7 @@ class IdentityModule:
             inbound_position=derivation.position,
             log_time_ms=derivation.log_time_ms,
             next_due_ms=None,
-            in_flight=0,
+            in_flight=derivation.in_flight,
             dead_letters=stage.dead_letters,
         )
         return [state]

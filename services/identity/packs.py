@@ -12,6 +12,7 @@ from coterie.type.v1.identity_pb2 import Identity
 from services.identity.domain.changes import Assigned, Change, Merged
 from services.identity.domain.graph import ORDINAL_BITS
 from services.identity.domain.namespaces import Identifier, Namespaces
+from services.identity.domain.transit import Parked, Place, Transit
 from services.kit.ids import derive_id
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry
 
@@ -68,6 +69,23 @@ def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list
     return found
 
 
+def named_in(message: Inbound, kind: str, namespaces: Namespaces) -> tuple[Identifier, ...]:
+    """Return all identifiers that a personal input brings, given or derived."""
+    _, given = identities_of(message, kind)
+    if kind != "attributes" or not given:
+        return tuple(given)
+    return (*given, *derived_identifiers(message.attributes, namespaces))
+
+
+def parked_input(place: Place, stamp_ms: int, content: bytes, namespaces: Namespaces) -> Parked:
+    """Return an input that waits, from its bytes."""
+    message = Inbound.FromString(content)
+    kind = message.WhichOneof("body") or ""
+    if kind == OUTCOME:
+        return Parked(place, stamp_ms, content, (), message.message_outcome.profile_id)
+    return Parked(place, stamp_ms, content, named_in(message, kind, namespaces))
+
+
 def came_with(
     message: Inbound, kind: str, given: Sequence[Identifier], namespaces: Namespaces
 ) -> int:
@@ -103,7 +121,7 @@ class FactWriter:
         self._seq = seq
         self._partitions = partitions
         self._packs: dict[int, FactPack] = {}
-        self._index = 0
+        self.index = 0
         self._log_time_ms = 0
         self._stamp_ms = 0
         self._traceparent = ""
@@ -112,7 +130,7 @@ class FactWriter:
     def begin(self, index: int, source: Input, stamp_ms: int, log_time_ms: int) -> None:
         """Say which input the facts come from until the next call."""
         message, _, input_id = source
-        self._index = index
+        self.index = index
         self._log_time_ms = log_time_ms
         self._stamp_ms = stamp_ms
         self._traceparent = message.traceparent
@@ -138,8 +156,23 @@ class FactWriter:
             fact = self._add(change.profile_id >> ORDINAL_BITS, change.profile_id)
             merged = fact.profiles_merged
             merged.merged_profile_id = change.loser
-            cause = (self._seq, self._index, change.profile_id, change.loser)
+            cause = (self._seq, self.index, change.profile_id, change.loser)
             merged.merge_id = derive_id("merge", *map(str, cause))
+
+    def write_departure(self, transit: Transit) -> None:
+        """Tell the partition of the person who leaves it."""
+        winner, loser = transit.crossing.winner, transit.crossing.loser
+        departure = self._add(loser >> ORDINAL_BITS, loser).departure
+        departure.merge_id, departure.into_profile_id = transit.merge_id, winner
+
+    def write_arrival(self, transit: Transit, guest: int) -> None:
+        """Add the merge, with what the person brings from the other partition."""
+        winner, loser = transit.crossing.winner, transit.crossing.loser
+        merged = self._add(winner >> ORDINAL_BITS, winner).profiles_merged
+        merged.merge_id, merged.merged_profile_id = transit.merge_id, loser
+        merged.arrival.guest_profile_id = guest
+        for service, state in sorted(transit.handoffs.items()):
+            merged.arrival.handoffs.add(merge_id=transit.merge_id, service=service, state=state)
 
     def write_to_all(self, message: Inbound, kind: str) -> None:
         """Add the input to every partition, as a fact about nobody."""
@@ -149,14 +182,17 @@ class FactWriter:
             copied.SetInParent()
             copied.CopyFrom(body)
 
-    def entries(self) -> dict[int, Entry]:
+    def entries(self, waiting_seq: int = 0) -> dict[int, Entry]:
         """Return one record a partition that is concerned; all are where there are no facts.
 
-        The first partition always is: its log says how far the stage has come.
+        The first partition always is: its log says how far the stage has come. `waiting_seq` is the
+        oldest record of which an input waits.
         """
         concerned = (ANCHOR_PARTITION,) if self._packs else range(self._partitions)
         empty = {partition: FactPack(inbound_seq=self._seq) for partition in concerned}
         packs = {**empty, **self._packs}
+        for pack in packs.values():
+            pack.waiting_seq = waiting_seq
         return {partition: Entry(_serialize(pack), self._seq) for partition, pack in packs.items()}
 
     def _add(self, partition: int, profile_id: int) -> Fact:
@@ -164,7 +200,7 @@ class FactWriter:
         if pack is None:
             pack = self._packs[partition] = FactPack(inbound_seq=self._seq)
         fact = pack.facts.add()
-        fact.index = self._index
+        fact.index = self.index
         fact.log_time_ms = self._log_time_ms
         fact.received_ms = self._stamp_ms
         fact.profile_id = profile_id

@@ -6,21 +6,10 @@ out the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from coterie.log.v1.inbound_pb2 import Inbound
-from services.identity.domain.changes import Change, JournalEntry
-from services.identity.packs import (
-    KINDS,
-    OUTCOME,
-    PERSONAL,
-    FactWriter,
-    Input,
-    came_with,
-    derived_identifiers,
-    identities_of,
-    parse_pack,
-)
+from services.identity.applying import RecordApplier
+from services.identity.packs import KINDS, FactWriter, Input, parse_pack
 from services.identity.state import Rules, State
 from services.identity.store import IdentityStore
 from services.kit.errors import Unavailable
@@ -48,6 +37,7 @@ class IdentityDerivation:
         self._state: State | None = None
         self._saved = 0
         self._position = 0
+        self.on_stirred: Callable[[], None] = lambda: None
         self.duplicates = 0
         self.ownerless = 0
 
@@ -64,6 +54,11 @@ class IdentityDerivation:
         return self._state.time.now_ms if self._state is not None else 0
 
     @property
+    def in_flight(self) -> int:
+        """How many merges across partitions are on their way, and inputs wait for them."""
+        return self._state.waiting.count if self._state is not None else 0
+
+    @property
     def position(self) -> int:
         """The inbound position whose facts are on disk."""
         return self._position
@@ -71,8 +66,8 @@ class IdentityDerivation:
     def restore(self) -> int:
         """Drop memory and read the tables back."""
         state, position = self._store.load()
-        self._freshness.reached(position)
         self._state, self._saved, self._position = state, position, position
+        self._tell_reached(position)
         return position
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
@@ -95,12 +90,19 @@ class IdentityDerivation:
             state.clear_unsaved()
             self._saved = position
         self._position = position
-        self._freshness.reached(position)
+        self._tell_reached(position)
+        if state.waiting.is_stirred:
+            self.on_stirred()
 
     def dead_letter(self, record: Record, error: str) -> Mapping[int, Sequence[Entry]]:  # noqa: ARG002
         """Return an empty pack for every partition: who waits for this record goes on."""
         entries = FactWriter(record.seq, self._rules.partitions).entries()
         return {partition: [entry] for partition, entry in entries.items()}
+
+    def _tell_reached(self, position: int) -> None:
+        """Let readers go on that wait for what has had its effect: not for what waits itself."""
+        waiting_seq = self.state.waiting.oldest_seq
+        self._freshness.reached(waiting_seq - 1 if waiting_seq else position)
 
     def _known_inputs(self, pack: Iterable[Input]) -> Mapping[str, set[str]]:
         """Return which input ids of the pack the tables hold, by kind."""
@@ -117,7 +119,7 @@ class IdentityDerivation:
     ) -> Mapping[int, Entry]:
         state = self.state
         time = state.time
-        writer = FactWriter(seq, self._rules.partitions)
+        applier = RecordApplier(state, self._rules, seq)
         for index, source in enumerate(pack):
             message, kind, input_id = source
             take = time.tick if kind == "tick" else time.stamp
@@ -130,47 +132,10 @@ class IdentityDerivation:
                     self.duplicates += 1
                     continue
                 noted.add(input_id)
-            writer.begin(index, source, stamp_ms, time.now_ms)
-            if kind in PERSONAL:
-                self._apply_personal(seq, index, message, kind, writer)
-            elif kind == OUTCOME:
-                # It names a profile, as messaging knew it; a merge may have led on since.
-                owner = state.graph.live(message.message_outcome.profile_id)
-                if owner is not None:
-                    writer.write_input(message, kind, owner, None)
-            else:
-                writer.write_to_all(message, kind)
-        return writer.entries()
-
-    def _apply_personal(
-        self, seq: int, index: int, message: Inbound, kind: str, writer: FactWriter
-    ) -> None:
-        """Write whose an input is; one that names nobody is kept if an event, else dropped."""
-        namespaces = self._rules.namespaces
-        identities, given = identities_of(message, kind)
-        if not given:
-            self.ownerless += 1
-            if kind == "event":
-                writer.write_input(message, kind, 0, None)
-            return
-        is_attributes = kind == "attributes"
-        derived = derived_identifiers(message.attributes, namespaces) if is_attributes else ()
-        owner, changes = self.state.link(given, derived)
-        if changes:
-            self._note(seq, index, message.input_id, changes)
-            for change in changes:
-                writer.write_change(change)
-        if kind != "link":
-            first = identities[came_with(message, kind, given, namespaces)]
-            writer.write_input(message, kind, owner, first)
-
-    def _note(self, seq: int, index: int, input_id: str, changes: Sequence[Change]) -> None:
-        state = self.state
-        now_ms = state.time.now_ms
-        state.unsaved_journal.extend(
-            JournalEntry(seq, index, number, input_id, now_ms, change)
-            for number, change in enumerate(changes)
-        )
+            applier.apply(index, source, stamp_ms)
+        applier.release(len(pack))
+        self.ownerless += applier.ownerless
+        return applier.writer.entries(state.waiting.oldest_seq)
 
 
 def _traceparents(tracing: Tracing, pack: Iterable[Input]) -> list[str]:

@@ -5,17 +5,19 @@ One thread changes it; others read it under its lock, which is taken for one cha
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.identity.domain.changes import Change, JournalEntry
+from services.identity.domain.changes import JournalEntry
 from services.identity.domain.graph import Graph
 from services.identity.domain.limits import Limits
-from services.identity.domain.linking import Linker
+from services.identity.domain.linking import Linked, Linker
 from services.identity.domain.log_time import LogTime
 from services.identity.domain.namespaces import Identifier, Namespaces
+from services.identity.domain.transit import Crossing, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +32,28 @@ class Rules:
 class State:
     """Everything that a replay of the inbound log gives back."""
 
-    def __init__(self, rules: Rules, graph: Graph, time: LogTime) -> None:
+    def __init__(self, rules: Rules, graph: Graph, time: LogTime, waiting: Waiting) -> None:
         self.graph = graph
         self.time = time
+        self.waiting = waiting
         self.unsaved_journal: list[JournalEntry] = []
         self.unsaved_inputs: defaultdict[int, set[str]] = defaultdict(set)
         self.lock = threading.Lock()
         self._linker = Linker(graph, rules.namespaces, rules.limits)
 
-    def link(
-        self, given: Sequence[Identifier], derived: Sequence[Identifier]
-    ) -> tuple[int, Sequence[Change]]:
+    def link(self, given: Sequence[Identifier], derived: Sequence[Identifier]) -> Linked:
         """Link the identifiers of one input; return whose it is and what changed."""
         holder = self.graph.common_holder((*given, *derived) if derived else given)
         if holder is not None:
-            return holder, ()
+            return Linked(holder, ())
         with self.lock:
             return self._linker.link(given, derived)
+
+    def unite(self, crossing: Crossing) -> int:
+        """Make one profile of two; return the id under which the other partition's is taken in."""
+        with self.lock:
+            self.graph.merge(crossing.winner, crossing.loser)
+            return self.graph.add_guest(crossing.winner)
 
     @property
     def unsaved_count(self) -> int:
@@ -55,10 +62,13 @@ class State:
 
     def state_hash(self) -> str:
         """Return a digest that a replay, in whatever pieces, gives again."""
-        return f"{self.graph.state_hash()}-{self.time.now_ms}-{self.time.last_tick_ms}"
+        waiting = hashlib.blake2b(self.waiting.describe().encode(), digest_size=16).hexdigest()
+        time = f"{self.time.now_ms}-{self.time.last_tick_ms}"
+        return f"{self.graph.state_hash()}-{time}-{waiting}"
 
     def clear_unsaved(self) -> None:
         """Say that all of it is in the tables."""
         self.unsaved_journal = []
         self.unsaved_inputs = defaultdict(set)
         self.graph.clear_touched()
+        self.waiting.clear_touched()

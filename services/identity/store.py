@@ -25,6 +25,8 @@ from services.identity.domain.changes import Assigned, Change, JournalEntry, Mer
 from services.identity.domain.graph import Graph
 from services.identity.domain.log_time import LogTime
 from services.identity.state import Rules, State
+from services.identity.waiting_tables import load_waiting, save_waiting
+from services.identity.waiting_tables import metadata as waiting_metadata
 from services.kit.sql import Database
 from services.kit.sql_stage import create_positions, move_position, take_epoch
 
@@ -112,6 +114,7 @@ class IdentityStore:
         self._position = 0
         self._epoch = 0
         database.create(_metadata)
+        database.create(waiting_metadata)
         create_positions(database)
 
     def load(self) -> tuple[State, int]:
@@ -122,9 +125,10 @@ class IdentityStore:
             graph.load_profiles(_tuples(connection, select(_profiles)))
             graph.load_identifiers(_tuples(connection, select(_identifiers)))
             graph.load_refusals(_refusals(connection))
+            waiting = load_waiting(connection, graph, self._rules.namespaces)
             row = connection.execute(select(_log_time)).one_or_none()
         time = LogTime(row.now_ms, row.last_tick_ms) if row is not None else LogTime()
-        return State(self._rules, graph, time), self._position
+        return State(self._rules, graph, time, waiting), self._position
 
     def save(self, state: State, position: int) -> None:
         """Write what changed since the last save, in one transaction with the position.
@@ -139,6 +143,7 @@ class IdentityStore:
             if inputs:
                 connection.exec_driver_sql(_in_marks_of(connection, _PUT_INPUT), inputs)
             _put_all(connection, _journal.insert(), map(_journal_row, state.unsaved_journal))
+            save_waiting(connection, state.waiting)
             time = {"now_ms": state.time.now_ms, "last_tick_ms": state.time.last_tick_ms}
             connection.execute(_PUT_LOG_TIME, time)
         self._position = position

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from services.identity.domain.namespaces import Identifier
 
-OTHER_PARTITION = "other_partition"
-"""Reason of a merge that is refused because the two profiles live in different partitions."""
-
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
@@ -31,8 +28,8 @@ class Merged:
 class Refused:
     """`profile_id` was not linked with `other` (0: an identifier that nobody holds).
 
-    `reason` is the unique namespace in which they differ, a limit (`limit:email`, `limit:total`)
-    or OTHER_PARTITION. The same refusal is told once, however often it is tried.
+    `reason` is the unique namespace in which they differ, or a limit (`limit:email`,
+    `limit:total`). The same refusal is told once, however often it is tried.
     """
 
     profile_id: int

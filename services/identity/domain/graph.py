@@ -99,6 +99,19 @@ class Graph:
         self._absorbed[winner] = (*self._absorbed.get(winner, ()), *gone)
         return Merged(winner, loser)
 
+    def add_guest(self, host: int) -> int:
+        """Return a new id in the partition of a live profile, which belongs to nobody and finds it.
+
+        Under it that partition takes in who comes from another one.
+        """
+        partition = host >> ORDINAL_BITS
+        self._last_ordinals[partition] += 1
+        guest = partition << ORDINAL_BITS | self._last_ordinals[partition]
+        self._redirects[guest] = host
+        self._absorbed[host] = (*self._absorbed.get(host, ()), guest)
+        self.touched_profiles[guest] = None
+        return guest
+
     def refuse(self, refused: Refused) -> bool:
         """Note a refusal; return whether it is news."""
         if refused in self._refusals:

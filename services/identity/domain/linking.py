@@ -15,17 +15,28 @@ identifiers that an attribute brings come after all that are given. Then, in thi
    unique ones stay. Where a limit stands in the way, nothing moves.
 
 The profile that remains of a merge is the one with the identifier of the highest priority, then the
-lower id. Every refusal is told once.
+lower id. Every refusal is told once. A merge of profiles of two partitions takes a while: the input
+stops there, and goes on from the start when it is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from services.identity.domain.changes import OTHER_PARTITION, Change, Refused
+from services.identity.domain.changes import Change, Refused
 from services.identity.domain.graph import ORDINAL_BITS, Graph
 from services.identity.domain.limits import Limits
 from services.identity.domain.namespaces import Identifier, Namespaces
+from services.identity.domain.transit import Crossing
+
+
+class Linked(NamedTuple):
+    """Whose an input is and what it changed, in order; `crossing` is what it has to wait for."""
+
+    owner: int
+    changes: Sequence[Change]
+    crossing: Crossing | None = None
 
 
 class Linker:
@@ -36,10 +47,8 @@ class Linker:
         self._namespaces = namespaces
         self._limits = limits
 
-    def link(
-        self, given: Sequence[Identifier], derived: Sequence[Identifier] = ()
-    ) -> tuple[int, list[Change]]:
-        """Link the identifiers of one input; return whose the input is and what changed, in order.
+    def link(self, given: Sequence[Identifier], derived: Sequence[Identifier] = ()) -> Linked:
+        """Link the identifiers of one input.
 
         `given` has at least one identifier; `derived` are those that attributes bring.
         """
@@ -52,10 +61,16 @@ class Linker:
         for identifier in fresh:
             self._add(identifier, owner, changes)
         for identifier in accepted:
-            owner = self._join(identifier, owner, changes)
+            other = self._graph.holder(identifier)
+            if other is None or other == owner:
+                continue
+            winner = self._join(identifier, owner, other, changes)
+            if isinstance(winner, Crossing):
+                return Linked(owner, changes, winner)
+            owner = winner
         for identifier in strangers:
             self._refuse(owner, self._graph.holder(identifier) or 0, identifier[0], changes)
-        return owner, changes
+        return Linked(owner, changes)
 
     def _split_strangers(
         self, ranked: Sequence[Identifier]
@@ -111,14 +126,15 @@ class Linker:
         else:
             self._refuse(owner, 0, reason, changes)
 
-    def _join(self, identifier: Identifier, owner: int, changes: list[Change]) -> int:
+    def _join(
+        self, identifier: Identifier, owner: int, other: int, changes: list[Change]
+    ) -> int | Crossing:
         """Bring the identifier's holder and the owner together; return who is the owner then."""
-        other = self._graph.holder(identifier)
-        if other is None or other == owner:
-            return owner
         reason, may_move = self._objection(owner, other)
         if reason is None:
             winner, loser = sorted((owner, other), key=self._seniority)
+            if winner >> ORDINAL_BITS != loser >> ORDINAL_BITS:
+                return Crossing(winner, loser)
             changes.append(self._graph.merge(winner, loser))
             return winner
         self._refuse(owner, other, reason, changes)
@@ -140,10 +156,6 @@ class Linker:
         difference = self._difference(left, right)
         if difference is not None:
             return difference, True
-        if owner >> ORDINAL_BITS != other >> ORDINAL_BITS:
-            # The one place where partitions keep people apart: a handoff of the history to the
-            # other partition will take the place of this refusal.
-            return OTHER_PARTITION, True
         return self._limits.broken_by((*left, *right)), False
 
     def _difference(self, left: Sequence[Identifier], right: Sequence[Identifier]) -> str | None:

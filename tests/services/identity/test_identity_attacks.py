@@ -24,7 +24,7 @@ class Attack:
         self.people = [self.graph.holder(("crm", str(number))) for number in range(known)]
 
     def link(self, *given: Identifier) -> int:
-        owner, changes = self.linker.link(given)
+        owner, changes, _ = self.linker.link(given)
         self.merges += sum(isinstance(change, Merged) for change in changes)
         return owner
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from services.identity.domain.changes import OTHER_PARTITION, Assigned, Merged, Refused
+from services.identity.domain.changes import Assigned, Merged, Refused
 from services.identity.domain.graph import Graph, partition_of
 from services.identity.domain.limits import Limits
 from services.identity.domain.linking import Linker
 from services.identity.domain.namespaces import Identifier, Namespaces
+from services.identity.domain.transit import Crossing
 
 ORDER = ("crm", "loyalty", "email", "ecid")
 
@@ -257,14 +258,16 @@ def test_a_shared_namespace_may_rank_above_a_unique_one() -> None:
     assert people.who("crm:B") == second
 
 
-def test_profiles_of_two_partitions_are_not_merged_yet_and_the_device_moves() -> None:
+def test_profiles_of_two_partitions_cross_first_and_nothing_moves() -> None:
     people = People(partitions=2)
     device = next(f"ecid:{n}" for n in range(99) if partition_of(("ecid", str(n)), 2) == 0)
     login = next(f"crm:{n}" for n in range(99) if partition_of(("crm", str(n)), 2) == 1)
     left, right = people.link(device), people.link(login)
     assert (left, right) == (1, 1 << 32 | 1)
-    assert people.changes(device, login)[0] == Refused(right, left, OTHER_PARTITION)
-    assert people.who(device) == right
+    linked = people.linker.link([parse(one) for one in (device, login, "email:a@x")])
+    assert linked.crossing == Crossing(winner=right, loser=left)
+    assert linked.changes == [Assigned(right, ("email", "a@x"), 0)]
+    assert (people.who(device), people.who(login)) == (left, right)
 
 
 def test_the_partition_of_an_identifier_never_changes() -> None:
