@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 
@@ -124,10 +125,7 @@ class Dispatcher:
 
     async def _run(self, due: Due) -> None:
         try:
-            if due.traceparent:
-                with self._tracing.span("messaging.send", due.traceparent):
-                    await self._send(due)
-            else:
+            with self._span(due):
                 await self._send(due)
         except Exception as error:  # noqa: BLE001 - the root of a task: it logs, and it is tried again
             _note("send_failed", error)
@@ -135,6 +133,14 @@ class Dispatcher:
         finally:
             del self._in_hand[due.message_id]
             self._woken.set()
+
+    def _span(self, due: Due) -> AbstractContextManager[object]:
+        """Return the span: in the intent's trace, after a wait in one that links to it."""
+        if not due.traceparent:
+            return nullcontext()
+        if due.waited:
+            return self._tracing.continuation("messaging.send", due.traceparent)
+        return self._tracing.span("messaging.send", due.traceparent)
 
     async def _send(self, due: Due) -> None:
         draft = await asyncio.to_thread(self._ledger.draft, due.message_id)
@@ -154,7 +160,7 @@ class Dispatcher:
         answer = await self._call(provider, claim)
         failpoint("messaging.called")
         await self._settle(claim, answer, idempotent=self._is_idempotent(draft.lane))
-        log.info(
+        log.debug(
             "message_handed_over",
             message=due.message_id,
             lane=draft.lane.name.lower(),

@@ -39,11 +39,12 @@ _ASKED = {lane: asked for asked, lane in LANE_OF.items()}
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A message that may go now, as far as log time is concerned."""
+    """A message that may go now, as far as log time is concerned; `waited`: not at once."""
 
     message_id: str
     lane: Lane
     traceparent: str
+    waited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,12 @@ class Ledger:
         """Return up to `limit` messages on these lanes that are due, the longest due first."""
         messages, progress = tables.messages, tables.progress
         query = (
-            select(messages.c.message_id, messages.c.lane, messages.c.intent)
+            select(
+                messages.c.message_id,
+                messages.c.lane,
+                messages.c.intent,
+                (messages.c.wake_ms > messages.c.at_ms).label("waited"),
+            )
             .join(progress, progress.c.partition == messages.c.partition)
             .where(
                 messages.c.state == State.PENDING,
@@ -106,6 +112,7 @@ class Ledger:
                 row.message_id,
                 Lane(row.lane),
                 intents_pb2.Intent.FromString(row.intent).traceparent,
+                bool(row.waited),
             )
             for row in rows
             if row.message_id not in in_hand

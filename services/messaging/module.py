@@ -47,6 +47,8 @@ class MessagingModule:
         self._freshness = Freshness(config.partitions)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start_seq: int | None = None
+        self._start_ends: list[int] | None = None
+        self._facts = [context.logs(f"facts-{number}") for number in self._numbers]
         self._database = context.database(NAME)
         self._database.create(tables.metadata)
         self._store = MessagingStore(self._database, config.zone)
@@ -144,8 +146,7 @@ class MessagingModule:
         )
 
     def _stage(self, number: int) -> SqlStage:
-        logs = self._context.logs
-        source = PairedLog(logs(f"facts-{number}"), logs(f"intents-{number}"))
+        source = PairedLog(self._facts[number], self._context.logs(f"intents-{number}"))
         return SqlStage(STAGE, number, source, self._database, self._projections[number])
 
     def _reached(self, partition: int, inbound_seq: int) -> None:
@@ -170,7 +171,11 @@ class MessagingModule:
             return True
         if self._projections[0].inbound_seq < self._start_seq:
             return False
-        if any(stage.position < stage.tail for stage in self.stages):
+        # What identity made of it is in every facts log by now; where those end is what to reach.
+        if self._start_ends is None:
+            self._start_ends = [log.last_seq() for log in self._facts]
+        ends = zip(self.stages, self._start_ends, strict=True)
+        if any(stage.position < end for stage, end in ends):
             return False
         self._start_seq = None
         return True
