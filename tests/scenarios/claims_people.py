@@ -12,13 +12,13 @@ from tests.scenarios.verdict import Verdict, fails, judged
 
 
 async def same_profile(people: People, body: Sequence[Ids]) -> Verdict:
-    found = [profile_id for ids in body for profile_id in await people.resolve(ids)]
+    found = await people.resolve(*body)
     return judged(holds=found[0] != 0 and len(set(found)) == 1, found=f"profiles {found}")
 
 
 async def different_profiles(people: People, body: Sequence[Ids]) -> Verdict:
     """No two of the identities are one person; one that nobody has is a person of its own."""
-    found = [(await people.resolve(ids))[0] for ids in body]
+    found = [await people.profile_id(ids) for ids in body]
     known = [each for each in found if each]
     return judged(holds=len(known) == len(set(known)), found=f"profiles {found}")
 

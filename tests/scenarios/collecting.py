@@ -25,7 +25,8 @@ async def collect(
 ) -> Record:
     """Return everything that happened. Raises ScenarioError where messages do not add up."""
     wanted = sorted(set(_identifiers(scenario)))
-    profiles = await _resolved(people, wanted)
+    found = await people.resolve(*({namespace: value} for namespace, value in wanted))
+    profiles = dict(zip(wanted, found, strict=True))
     persons = {each for each in profiles.values() if each}
     merges = await merges_of(people, persons)
     became = {each.merged: each.into for found in merges.values() for each in found}
@@ -45,14 +46,6 @@ async def collect(
         events=await _events(people, told, persons),
         zones=_zones(scenario, profiles),
     )
-
-
-async def _resolved(people: People, wanted: Sequence[Identifier]) -> dict[Identifier, int]:
-    profiles: dict[Identifier, int] = {}
-    for namespace in {each[0] for each in wanted}:
-        for value in (each[1] for each in wanted if each[0] == namespace):
-            profiles[namespace, value] = (await people.resolve({namespace: value}))[0]
-    return profiles
 
 
 async def _changes(

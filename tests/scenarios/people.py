@@ -33,11 +33,17 @@ class People:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def resolve(self, ids: Ids) -> list[int]:
+    async def resolve(self, *people: Ids) -> list[int]:
         """Return the profile of each identifier, 0 where nobody has it."""
-        request = identity_pb.ResolveRequest(identities=identities(ids), consistency=LATEST)
-        answer = await self._client.identity.Resolve(request)
-        return list(answer.profile_ids)
+        wanted = [each for ids in people for each in identities(ids)]
+        found: list[int] = []
+        for first in range(0, len(wanted), PAGE):
+            request = identity_pb.ResolveRequest(
+                identities=wanted[first : first + PAGE], consistency=LATEST
+            )
+            answer = await self._client.identity.Resolve(request)
+            found += answer.profile_ids
+        return found
 
     async def profile_id(self, ids: Ids) -> int:
         """Return the profile that the first identifier finds, 0 where there is none."""
