@@ -9,10 +9,11 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -93,6 +94,7 @@ def open_engine(url: URL, schema: str | None) -> Engine:
         ) from None
     # First of all listeners: SQLAlchemy's own asks the new session which schema is current.
     event.listen(engine, "connect", _session_of(schema), insert=True)
+    event.listen(engine, "handle_error", _let_go)
     return engine
 
 
@@ -119,6 +121,14 @@ def is_away(error: BaseException | None) -> bool:
     if isinstance(error, PoolTimeout):
         return True
     return isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
+
+
+def _let_go(context: ExceptionContext) -> None:
+    """Close a cursor whose connection was cut: SQLAlchemy does not, and the driver complains."""
+    cursor = getattr(context.execution_context, "cursor", None)
+    if context.is_disconnect and cursor is not None:
+        with suppress(Exception):
+            cursor.close()
 
 
 def _session_of(schema: str | None) -> Callable[[Any, object], None]:

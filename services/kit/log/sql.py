@@ -79,6 +79,7 @@ _holds = Table(
 
 # Built once: building a statement costs more than running it.
 _ENDS = select(_logs.c.first_seq, _logs.c.last_seq).where(_logs.c.id == bindparam("of_log"))
+_ALL_ENDS = select(_logs.c.name, _logs.c.last_seq)
 _ENDS_LOCKED = _ENDS.with_for_update()
 _MOVE = (
     update(_logs)
@@ -114,6 +115,7 @@ class SqlLog:
         self._database = database
         self._name = name
         self._end = database.signal(f"log {name}")
+        self._polled = database.signal("when the logs were looked at")
         self._clock = SystemClock()
         with _translated(name):
             self._id = _find_or_make(database, name)
@@ -171,14 +173,13 @@ class SqlLog:
                 self._end.tell(self._ends(connection)[1])
             return self._end.wait_beyond(after_seq, timeout_s)
         deadline_ms = self._clock.monotonic_ms() + timeout_s * 1000
-        with _translated(self._name), self._database.watch() as connection:
-            while True:
-                self._end.tell(self._ends(connection)[1])
-                left_ms = deadline_ms - self._clock.monotonic_ms()
-                if self._end.wait_beyond(after_seq, max(0.0, min(POLL_MS, left_ms)) / 1000):
-                    return True
-                if left_ms <= 0:
-                    return False
+        while True:
+            self._poll()
+            left_ms = deadline_ms - self._clock.monotonic_ms()
+            if self._end.wait_beyond(after_seq, max(0.0, min(POLL_MS, left_ms)) / 1000):
+                return True
+            if left_ms <= 0:
+                return False
 
     def hold(self, reader: str, seq: int) -> None:
         """Say that `reader` has stored all up to `seq`."""
@@ -202,6 +203,16 @@ class SqlLog:
             mine = _logs.c.id == self._id
             connection.execute(update(_logs).where(mine).values(first_seq=before))
             return before - first
+
+    def _poll(self) -> None:
+        """Look where all logs of the database end, unless another reader here has just done so."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._polled.latest < POLL_MS:
+            return
+        self._polled.tell(now_ms)
+        with _translated(self._name), self._database.watch() as connection:
+            for name, last in connection.execute(_ALL_ENDS):
+                self._database.signal(f"log {name}").tell(last)
 
     def _move_end(self, connection: Connection, by: int, expected_last: int | None) -> int:
         """Move the log's end, which also locks the log until the commit; return the new end."""
