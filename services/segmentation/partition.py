@@ -7,7 +7,7 @@ Not safe for threads by itself: the stage writes and calls read under `lock`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segcore import Change as Flip
@@ -106,9 +106,26 @@ class Partition:
         for audience_id in merged.inherited:
             former = self.records.get(audience_id, {}).get(winner)
             self._keep(audience_id, winner, domain.inherited(former, lost[audience_id]))
+        ended = self._end_with(lost, winner, {*shared, *merged.inherited})
         self._drop_records(loser)
         self.redirects[loser] = winner
-        return self._record(merged.changes, Cause.MERGE, merge_id)
+        return self._record([*merged.changes, *ended], Cause.MERGE, merge_id)
+
+    def _end_with(
+        self, lost: Mapping[str, domain.Change], winner: int, goes_on: set[str]
+    ) -> list[Flip]:
+        """Return the exits from what only the loser was in and the winner is not.
+
+        Whoever reads the transitions takes the winner for a member where the loser was one.
+        """
+        flips = []
+        for audience_id, record in lost.items():
+            if audience_id not in goes_on:
+                former = self.records.get(audience_id, {}).get(winner)
+                self._keep(audience_id, winner, domain.inherited(former, record))
+                version = self.definitions[audience_id].version
+                flips.append(Flip(audience_id, version, winner, False, self.log_time_ms, False))  # noqa: FBT003  entered, clock
+        return flips
 
     def depart(self, ordinal: int, into: int) -> Belongings:
         """Let a person go, without an exit, to become part of a profile of another partition.
