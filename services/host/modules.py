@@ -30,10 +30,24 @@ def _segmentation(context: Context) -> Module:
     return build(context)
 
 
+def _messaging(context: Context) -> Module:
+    from services.messaging.module import build  # noqa: PLC0415
+
+    return build(context)
+
+
+def _journey(context: Context) -> Module:
+    from services.journey.module import build  # noqa: PLC0415
+
+    return build(context)
+
+
 BUILDERS: Mapping[str, Builder] = {
     "identity": _identity,
     "profile": _profile,
     "segmentation": _segmentation,
+    "messaging": _messaging,
+    "journey": _journey,
 }
 """In the order in which they start; a service asks only those before it."""
 

@@ -27,6 +27,7 @@ from services.host.client import Client
 from services.host.demo.phone import Phones
 from services.host.embedded import Suite
 from services.kit.config import FREE_PORTS, Config
+from services.kit.logs import configure_logs
 
 AUDIENCE = "audiences/visitors"
 
@@ -167,6 +168,7 @@ async def measure(client: Client, phones: TimedPhones, count: int, rate: int) ->
 
 
 async def run(count: int, rate: int) -> None:
+    configure_logs("warning")
     async with TimedPhones() as phones:
         with tempfile.TemporaryDirectory() as folder:
             config = Config(
