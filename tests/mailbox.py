@@ -134,8 +134,9 @@ async def answer_twice(mailbox: HttpMailbox, writer: asyncio.StreamWriter) -> No
 
 async def in_company(mailbox: HttpMailbox, writer: asyncio.StreamWriter) -> None:
     """Accept nothing before two messages are there at once."""
-    while mailbox.most_at_once < 2:
-        await asyncio.sleep(0)
+    if mailbox.most_at_once > 1:
+        mailbox.crowded.set()
+    await mailbox.crowded.wait()
     await accept(mailbox, writer)
 
 
@@ -147,6 +148,7 @@ class HttpMailbox:
     requests: list[Request] = field(default_factory=list)
     behaviour: Behaviour = accept
     most_at_once: int = 0
+    crowded: asyncio.Event = field(default_factory=asyncio.Event)
     _now: int = 0
 
     @property

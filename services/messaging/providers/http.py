@@ -39,7 +39,8 @@ class HttpProvider:
         connect_s = min(CONNECT_TIMEOUT_S, timeout_s)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout_s, connect=connect_s),
-            limits=httpx.Limits(max_connections=CONCURRENCY),
+            # A connection each: what a receiver says too much is never taken for the next answer.
+            limits=httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=0),
             follow_redirects=False,
             # What surrounds this process says nothing about where messages go.
             trust_env=False,
