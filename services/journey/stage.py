@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from google.protobuf.message import DecodeError
 from sqlalchemy import Connection, func, insert, select
 
 from coterie.log.v1 import facts_pb2, transitions_pb2
@@ -12,6 +13,7 @@ from services.journey.definitions import Definitions
 from services.journey.relay import Relay
 from services.journey.turn import Turn
 from services.journey.upserts import replace_rows
+from services.journey.working import Working
 from services.kit.failpoints import failpoint
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
@@ -44,6 +46,7 @@ class JourneyProjection:
         self._departed: set[int] = set()
         self._departures = False
         self._next_time_ms = 0
+        self._next_settled_seq = 0
         self._next_due_ms: int | None = None
         self.inbound_seq = 0
         self.log_time_ms = 0
@@ -52,7 +55,7 @@ class JourneyProjection:
     def apply(self, connection: Connection, records: Sequence[Record]) -> None:
         """Write the effect of whole records, in order, in the stage's transaction."""
         read = [_parse(record) for record in records]
-        times = [facts[-1].log_time_ms for facts, _ in read if facts]
+        times = [pack.facts[-1].log_time_ms for pack, _ in read if pack.facts]
         self._next_time_ms = max([self.log_time_ms, *times])
         gone = len(self._departed)
         turn = Turn(
@@ -63,12 +66,15 @@ class JourneyProjection:
             self._tracing,
             self._next_time_ms,
         )
-        for record, (facts, transitions) in zip(records, read, strict=True):
-            turn.read(record, facts, transitions)
+        for record, (pack, transitions) in zip(records, read, strict=True):
+            turn.read(record, pack.facts, transitions)
         turn.write()
         self._relay.keep(connection, turn.mover.intents)
         self._departures = len(self._departed) > gone
         self._next_due_ms = turn.working.next_due_ms()
+        last = read[-1][0]
+        # Before that record, everything has had its effect: nothing waits for a merge any more.
+        self._next_settled_seq = last.waiting_seq - 1 if last.waiting_seq else last.inbound_seq
         self._write_progress(connection, records[-1])
 
     def committed(self, records: Sequence[Record]) -> None:
@@ -91,6 +97,7 @@ class JourneyProjection:
                 )
             ).scalar_one()
         self._next_time_ms = row.log_time_ms if row is not None else 0
+        self._next_settled_seq = row.settled_seq if row is not None else 0
         if row is not None:
             self._relay.relay(row.facts_seq, row.log_time_ms, departures=True)
         self._show(row.inbound_seq if row is not None else 0)
@@ -99,31 +106,46 @@ class JourneyProjection:
         """Keep a row for a record that cannot be applied; `error` holds no personal data."""
         self._next_time_ms = self.log_time_ms
         self._next_due_ms = self.next_due_ms
-        self._departures = False
+        self._departures = self._let_go(connection, record)
         letter = {"partition": self._partition, "facts_seq": record.seq, "error": error}
         connection.execute(insert(tables.dead_letters), [letter])
         self._write_progress(connection, record)
+
+    def _let_go(self, connection: Connection, record: Record) -> bool:
+        """Let those go who leave by a record that cannot be applied: the others wait for them."""
+        try:
+            facts = facts_pb2.FactPack.FromString(record.payload).facts
+        except DecodeError:
+            return False
+        leaving = [fact for fact in facts if fact.HasField("departure")]
+        working = Working(connection, self._partition, self.log_time_ms)
+        for fact in leaving:
+            working.depart(fact.profile_id)
+            merge_id = fact.departure.merge_id
+            people.keep_departure(connection, self._partition, fact.profile_id, merge_id)
+            self._departed.add(fact.profile_id)
+        self._next_due_ms = working.next_due_ms()
+        return bool(leaving)
 
     def _show(self, inbound_seq: int) -> None:
         self.inbound_seq = inbound_seq
         self.log_time_ms = self._next_time_ms
         self.next_due_ms = self._next_due_ms
-        self._reached(inbound_seq, self._partition)
+        self._reached(self._next_settled_seq, self._partition)
 
     def _write_progress(self, connection: Connection, record: Record) -> None:
         row = {
             "partition": self._partition,
             "inbound_seq": record.source,
+            "settled_seq": self._next_settled_seq,
             "facts_seq": record.seq,
             "log_time_ms": self._next_time_ms,
         }
         replace_rows(connection, _progress, [row])
 
 
-def _parse(
-    record: Record,
-) -> tuple[Sequence[facts_pb2.Fact], Sequence[transitions_pb2.Transition]]:
-    facts = facts_pb2.FactPack.FromString(record.payload).facts
+def _parse(record: Record) -> tuple[facts_pb2.FactPack, Sequence[transitions_pb2.Transition]]:
+    pack = facts_pb2.FactPack.FromString(record.payload)
     if not isinstance(record, Paired):
         raise TypeError(f"expected a pair of records, found {type(record).__name__}")
     transitions = [
@@ -131,4 +153,4 @@ def _parse(
         for derived in record.derived
         for each in transitions_pb2.TransitionPack.FromString(derived.payload).transitions
     ]
-    return facts, transitions
+    return pack, transitions

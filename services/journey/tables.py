@@ -136,6 +136,7 @@ progress = Table(
     metadata,
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("inbound_seq", BigInteger, nullable=False),
+    Column("settled_seq", BigInteger, nullable=False),
     Column("facts_seq", BigInteger, nullable=False),
     Column("log_time_ms", BigInteger, nullable=False),
 )
