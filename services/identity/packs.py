@@ -182,13 +182,14 @@ class FactWriter:
             copied.SetInParent()
             copied.CopyFrom(body)
 
-    def entries(self, waiting_seq: int = 0) -> dict[int, Entry]:
+    def entries(self, waiting_seq: int = 0, *, to_all: bool = False) -> dict[int, Entry]:
         """Return one record a partition that is concerned; all are where there are no facts.
 
         The first partition always is: its log says how far the stage has come. `waiting_seq` is the
-        oldest record of which an input waits.
+        oldest record of which an input waits; once that is another, `to_all` lets everybody know.
         """
-        concerned = (ANCHOR_PARTITION,) if self._packs else range(self._partitions)
+        some = self._packs and not to_all
+        concerned = (ANCHOR_PARTITION,) if some else range(self._partitions)
         empty = {partition: FactPack(inbound_seq=self._seq) for partition in concerned}
         packs = {**empty, **self._packs}
         for pack in packs.values():

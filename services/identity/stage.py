@@ -119,6 +119,7 @@ class IdentityDerivation:
     ) -> Mapping[int, Entry]:
         state = self.state
         time = state.time
+        waiting_seq = state.waiting.oldest_seq
         applier = RecordApplier(state, self._rules, seq)
         for index, source in enumerate(pack):
             message, kind, input_id = source
@@ -135,7 +136,10 @@ class IdentityDerivation:
             applier.apply(index, source, stamp_ms)
         applier.release(len(pack))
         self.ownerless += applier.ownerless
-        return applier.writer.entries(state.waiting.oldest_seq)
+        # Readers in every partition wait for what waits: let them go on at once, not at a tick.
+        now_waiting = state.waiting.oldest_seq
+        released = bool(waiting_seq) and waiting_seq != now_waiting
+        return applier.writer.entries(now_waiting, to_all=released)
 
 
 def _traceparents(tracing: Tracing, pack: Iterable[Input]) -> list[str]:

@@ -81,10 +81,19 @@ class Profiles:
             raise domain.nobody()
         await settle(consistency, self._freshness[partition], self._latest)
         if len(self._freshness) > 1:
-            current = await asyncio.to_thread(self._store.current_id, profile_id)
-            if partition_of(current) != partition:
-                await settle(consistency, self._freshness[partition_of(current)], self._latest)
+            await self._follow(profile_id, consistency)
         return profile_id
+
+    async def _follow(self, profile_id: int, consistency: consistency_pb2.Consistency) -> None:
+        """Wait for each partition to which the person went, one after the other."""
+        settled = {partition_of(profile_id)}
+        while True:
+            destination = await asyncio.to_thread(self._store.destination, profile_id)
+            partition = partition_of(destination)
+            if partition in settled:
+                return
+            await settle(consistency, self._freshness[partition], self._latest)
+            settled.add(partition)
 
     async def _profile_id(
         self, who: identity_pb2.Who, consistency: consistency_pb2.Consistency

@@ -28,10 +28,11 @@ class FactRows:
             )
         }
         self.merges: list[tuple[int, int]] = []
+        self.departures: list[Row] = []
         self.schemas: list[tuple[int, schema_pb2.Schema]] = []
         self.traceparents: list[str] = []
         self.log_time_ms = 0
-        self.inbound_seq = 0
+        self.waiting_seq = 0
         self._profiles: dict[int, Row] = {}
         self._readers: Mapping[str, Callable[[facts_pb2.Fact, int], None]] = {
             "event": self._read_event,
@@ -41,6 +42,7 @@ class FactRows:
             "catalog_item": self._read_catalog_item,
             "schema": self._read_schema,
             "profiles_merged": self._read_merge,
+            "departure": self._read_departure,
         }
 
     @property
@@ -50,7 +52,7 @@ class FactRows:
 
     def read(self, pack: facts_pb2.FactPack) -> None:
         """Add what the pack says."""
-        self.inbound_seq = pack.inbound_seq
+        self.waiting_seq = pack.waiting_seq
         first = tables.arrival_of(pack.inbound_seq, 0)
         readers = self._readers
         for fact in pack.facts:
@@ -152,6 +154,10 @@ class FactRows:
 
     def _read_merge(self, fact: facts_pb2.Fact, _arrival: int) -> None:
         self.merges.append((fact.profiles_merged.merged_profile_id, fact.profile_id))
+
+    def _read_departure(self, fact: facts_pb2.Fact, _arrival: int) -> None:
+        row = {"profile_id": fact.profile_id, "into_id": fact.departure.into_profile_id}
+        self.departures.append(row)
 
 
 def _to_ms(time: Timestamp) -> int:

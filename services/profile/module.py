@@ -102,7 +102,7 @@ class ProfileModule:
                 lambda: max(projection.log_time_ms for projection in self._projections),
             ),
             backlog=Backlog(
-                lambda: min(freshness.position for freshness in self._freshness),
+                lambda: min(projection.seen_seq for projection in self._projections),
                 context.config.max_backlog_packs,
                 self._inbound.last_seq(),
             ),

@@ -23,7 +23,11 @@ STAGE = "profile"
 
 
 class FactsProjection:
-    """Writes the facts of one partition; `reached` and `schema_at` hear how far the tables are."""
+    """Writes the facts of one partition; `reached` and `schema_at` hear how far the tables are.
+
+    Up to `inbound_seq` every input has had its effect; `seen_seq` may be further, while some wait
+    for a merge across partitions.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,9 @@ class FactsProjection:
         self._schema_at = schema_at
         self._next_schema: schema_pb2.Schema | None = None
         self._next_time_ms = 0
+        self._next_seq = 0
         self.inbound_seq = 0
+        self.seen_seq = 0
         self.log_time_ms = 0
 
     def apply(self, connection: Connection, records: Sequence[Record]) -> None:
@@ -55,11 +61,12 @@ class FactsProjection:
                 merges.move_rows(connection, moved)
         self._next_schema = _extend_schema(connection, facts.schemas)
         self._next_time_ms = max(self.log_time_ms, facts.log_time_ms)
-        self._write_progress(connection, records[-1].source)
+        waiting_seq = facts.waiting_seq
+        self._write_progress(connection, waiting_seq - 1 if waiting_seq else records[-1].source)
 
     def committed(self, records: Sequence[Record]) -> None:
         """Let readers and intake know what is on disk now."""
-        self.inbound_seq = records[-1].source
+        self.inbound_seq, self.seen_seq = self._next_seq, records[-1].source
         self.log_time_ms = self._next_time_ms
         if self._next_schema is not None:
             self._schema_at(self._next_schema, self.inbound_seq)
@@ -76,7 +83,7 @@ class FactsProjection:
                 )
             ).one_or_none()
             known = read_schema(connection)
-        self.inbound_seq = row.inbound_seq if row is not None else 0
+        self.inbound_seq = self.seen_seq = row.inbound_seq if row is not None else 0
         self.log_time_ms = row.log_time_ms if row is not None else 0
         self._next_schema = None
         self._next_time_ms = self.log_time_ms
@@ -91,6 +98,7 @@ class FactsProjection:
         self._write_progress(connection, record.source)
 
     def _write_progress(self, connection: Connection, inbound_seq: int) -> None:
+        self._next_seq = inbound_seq
         row = {
             "partition": self._partition,
             "inbound_seq": inbound_seq,
@@ -113,6 +121,7 @@ def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:
 
 def _write(connection: Connection, facts: FactRows) -> None:
     upserts.add_up(connection, facts.profiles)
+    upserts.keep_first(connection, tables.departures, facts.departures)
     for name, rows in facts.by_table.items():
         if name != tables.timeline.name:
             upserts.keep_greater(connection, tables.metadata.tables[name], rows)

@@ -23,10 +23,17 @@ class ProfileStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def current_id(self, profile_id: int) -> int:
-        """Return the profile that this one is part of now: mostly itself."""
+    def destination(self, profile_id: int) -> int:
+        """Return the profile that this one is part of, or is to be once it has arrived there."""
+        table = tables.departures
         with self._database.read() as connection:
-            return _current_id(connection, profile_id)
+            while True:
+                profile_id = _current_id(connection, profile_id)
+                query = select(table.c.into_id).where(table.c.profile_id == profile_id)
+                into = connection.execute(query).scalar_one_or_none()
+                if into is None:
+                    return profile_id
+                profile_id = into
 
     def find(self, profile_id: int) -> domain.Profile | None:
         """Return the profile with this id, or the one that it was merged into."""

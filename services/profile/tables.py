@@ -58,6 +58,14 @@ redirects = Table(
     Column("target_id", BigInteger, nullable=False, index=True),
 )
 
+departures = Table(
+    "departures",
+    metadata,
+    Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("into_id", BigInteger, nullable=False),
+)
+"""Profiles that leave for another partition: who reads one waits for that partition too."""
+
 identifiers = Table(
     "identifiers",
     metadata,
@@ -150,6 +158,7 @@ dead_letters = Table(
 CONTENT: tuple[Table, ...] = (
     profiles,
     redirects,
+    departures,
     identifiers,
     attributes,
     consents,

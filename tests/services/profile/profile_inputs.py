@@ -150,9 +150,14 @@ def fact(profile_id: int, body: Any, at_ms: int = T0, input_id: str = "i") -> fa
     return made
 
 
-def record(seq: int, facts: Iterable[facts_pb2.Fact], inbound_seq: int | None = None) -> Record:
+def record(
+    seq: int,
+    facts: Iterable[facts_pb2.Fact],
+    inbound_seq: int | None = None,
+    waiting_seq: int = 0,
+) -> Record:
     """Return a facts record in which each fact comes from an input of its own."""
-    pack = facts_pb2.FactPack(inbound_seq=inbound_seq or seq)
+    pack = facts_pb2.FactPack(inbound_seq=inbound_seq or seq, waiting_seq=waiting_seq)
     for index, one in enumerate(facts):
         pack.facts.add().CopyFrom(one)
         pack.facts[-1].index = index

@@ -184,7 +184,7 @@ def test_chains_of_merges_lead_to_one_profile(known: Tables) -> None:
     assert {known.profile(one).profile_id for one in people} == {CEM}
     assert known.profile().merged_profile_ids == (ADA, BOB, DAN)
     assert known.profile().event_count == 4
-    assert known.store.current_id(ADA) == CEM
+    assert known.store.destination(ADA) == CEM
 
 
 def test_what_a_slower_partition_says_of_a_merged_profile_goes_where_it_went(
