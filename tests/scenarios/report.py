@@ -44,6 +44,10 @@ def _counted(counts: Counter[str]) -> str:
 
 def _failures(runs: Sequence[Played]) -> Iterator[str]:
     for run in runs:
+        if run.stopped:
+            yield ""
+            yield f"STOPPED  {run.scenario.name}, partitions {run.partitions}: {run.stopped}"
+            continue
         for claim, verdict in zip(run.scenario.claims, run.verdicts, strict=True):
             if verdict.state == "fails":
                 yield ""

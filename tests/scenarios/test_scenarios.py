@@ -32,6 +32,6 @@ def test_the_shared_scenarios_are_there(capsys: pytest.CaptureFixture[str]) -> N
     if not SHARED.is_dir():
         said = f"only our own scenarios are played: the shared ones are not at {SHARED}"
         with capsys.disabled():
-            print(f"\nSKIPPED: {said}", file=sys.stderr)
+            sys.stderr.write(f"\nSKIPPED: {said}\n")
         pytest.skip(said)
     assert files_of([SHARED])
