@@ -7,10 +7,14 @@ import sys
 import click
 
 from services.host.commands.audience import audience
+from services.host.commands.demo import demo
 from services.host.commands.explain import explain
+from services.host.commands.journey import journey
+from services.host.commands.message import message
 from services.host.commands.replay import replay
 from services.host.commands.serving import serve, up
 from services.host.commands.status import status
+from services.host.commands.template import template
 
 INTERNAL_EXIT = 70
 
@@ -21,7 +25,7 @@ def coterie() -> None:
     """Real-time customer engagement: one profile, live audiences, exact and explainable."""
 
 
-for _command in (up, serve, status, audience, explain, replay):
+for _command in (up, serve, status, demo, audience, explain, journey, template, message, replay):
     coterie.add_command(_command)
 
 

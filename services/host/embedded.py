@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
+def open_directory(config: Config) -> DataDirectory:
+    """Open the data directory as the configuration says, or make it; raises DataDirectoryError."""
+    return DataDirectory(
+        config.data_dir,
+        config.partitions,
+        config.clock,
+        config.namespaces,
+        config.unique_namespaces,
+    )
+
+
 class Suite:
     """Runs services: their stages on threads, their servers on the running event loop."""
 
@@ -73,7 +84,7 @@ class Suite:
 
     async def _start(self, opened: AsyncExitStack) -> None:
         config = self.config
-        directory = DataDirectory(config.data_dir, config.partitions, config.clock)
+        directory = open_directory(config)
         for name in self.services:
             lock = opened.enter_context(directory.occupy(name))
             lock.announce(self._listen(name, opened))

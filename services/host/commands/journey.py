@@ -12,8 +12,8 @@ from coterie.journey.v1.journey_service_pb2_grpc import JourneyServiceStub
 from services.host import report
 from services.host.commands.audience import LATEST, config_option
 from services.host.commands.remote import TIMEOUT_S, channel, parse_who, show_time
+from services.host.definitions.document import DocumentError, read_file
 from services.host.definitions.journey_file import read_journey
-from services.host.definitions.text_file import FileMistake, read_text
 
 PUBLISH_TIMEOUT_S = 120.0
 """A condition over a long history is built before the journey goes live."""
@@ -41,8 +41,8 @@ def publish(
 ) -> None:
     """Publish journeys from YAML FILES, each as a new version."""
     try:
-        read = [read_journey(str(file), read_text(file)) for file in files]
-    except FileMistake as error:
+        read = [read_journey(file.name, read_file(file)) for file in files]
+    except DocumentError as error:
         raise click.ClickException(str(error)) from None
     with channel("journey", config, address) as opened:
         stub = JourneyServiceStub(opened)

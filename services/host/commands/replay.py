@@ -13,10 +13,10 @@ from rich.console import Console
 from services.host.client import Behind
 from services.host.commands.explain import print_explanation
 from services.host.commands.serving import START_ERRORS
-from services.host.replay.audience_file import AudienceSpec, load_audiences, read_audiences
+from services.host.definitions.audience_file import AudienceSpec, load_audiences, read_audiences
+from services.host.definitions.document import DocumentError
 from services.host.replay.completejourney.source import CompleteJourney
 from services.host.replay.definitions import DefinitionError
-from services.host.replay.document import DocumentError
 from services.host.replay.ledger import LedgerError
 from services.host.replay.mapped import MappedFile
 from services.host.replay.mapping import RowMapping

@@ -13,8 +13,8 @@ from services.host import report
 from services.host.commands.audience import LATEST, config_option
 from services.host.commands.message import address_option
 from services.host.commands.remote import TIMEOUT_S, channel, parse_who
+from services.host.definitions.document import DocumentError, read_file
 from services.host.definitions.template_file import read_template
-from services.host.definitions.text_file import FileMistake, read_text
 
 HEAD = ["template", "version", "name"]
 
@@ -31,8 +31,8 @@ def template() -> None:
 def publish(files: tuple[Path, ...], config: Path | None, address: str | None) -> None:
     """Publish templates from YAML FILES, each as a new version."""
     try:
-        read = [read_template(str(file), read_text(file)) for file in files]
-    except FileMistake as error:
+        read = [read_template(file.name, read_file(file)) for file in files]
+    except DocumentError as error:
         raise click.ClickException(str(error)) from None
     with channel("messaging", config, address) as opened:
         stub = MessagingServiceStub(opened)

@@ -1,1 +1,1 @@
-"""Definitions as files that people write: read strictly, then published through the API."""
+"""Definitions as YAML files that people write: audiences, journeys and templates."""

@@ -6,7 +6,7 @@ import re
 
 from google.protobuf.duration_pb2 import Duration
 
-from services.host.replay.document import Node
+from services.host.definitions.document import Node
 
 _FORM = re.compile(
     r"P(?=\d|T\d)(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,7})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(\.\d{1,3})?S)?)?"
@@ -15,7 +15,7 @@ _EXPECTED = "a duration of days, hours, minutes and seconds, such as P3D, PT30M 
 
 
 def read_duration(node: Node) -> Duration:
-    """Return the duration; raises FileMistake with its place."""
+    """Return the duration; raises DocumentError with its place."""
     found = _FORM.fullmatch(node.text())
     if found is None:
         raise node.wrong(_EXPECTED)

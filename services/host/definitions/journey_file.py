@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from coterie.journey.v1 import journey_pb2
 from coterie.type.v1 import message_pb2
+from services.host.definitions.document import Node, read_document
 from services.host.definitions.duration import read_duration
-from services.host.replay.document import Node, read_document
 from services.kit.names import audience_name
 
 _KEYS = {
@@ -66,7 +66,7 @@ class JourneyFile:
 
 
 def read_journey(file: str, text: str) -> JourneyFile:
-    """Return the journey of a file's text; raises FileMistake with the line of what is wrong."""
+    """Return the journey of a file's text; raises DocumentError with the line of what is wrong."""
     found = read_document(file, text).fields(_KEYS, ("journey", "entry", "steps"))
     journey_id = found["journey"].text()
     journey = journey_pb2.Journey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coterie.messaging.v1 import template_pb2
-from services.host.replay.document import Node, read_document
+from services.host.definitions.document import Node, read_document
 
 _KEYS = {
     "template": "what journeys call it",
@@ -28,7 +28,7 @@ class TemplateFile:
 
 
 def read_template(file: str, text: str) -> TemplateFile:
-    """Return the template of a file's text; raises FileMistake with the line of what is wrong."""
+    """Return the template of a file's text; raises DocumentError with the line of what is wrong."""
     found = read_document(file, text).fields(_KEYS, ("template", "text"))
     template_id = found["template"].text()
     template = template_pb2.Template(

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import grpc
+import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.journey.v1 import journey_pb2, journey_service_pb2
@@ -80,6 +82,14 @@ class Diary:
         return (await self._client.segmentation.GetMembership(request)).membership
 
     async def _of(self, person: Person) -> list[Entry]:
+        try:
+            return await self._known(person)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return []  # nothing has happened to anybody of that name yet
+
+    async def _known(self, person: Person) -> list[Entry]:
         membership, instances, messages = await asyncio.gather(
             self.membership(person), self.instances(person), self.messages(person)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.markup import escape
 
 from coterie.messaging.v1 import message_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2
@@ -69,4 +68,4 @@ class Narrator:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in escape(text).strip().splitlines())
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())

@@ -62,28 +62,22 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """How long everything takes."""
+    """How long everything takes; `window` and `wait` as the rule and the journey say it."""
 
     name: str
+    window: str
     window_ms: int
+    wait: str
     wait_ms: int
     visit_ms: int
     end_ms: int
     at: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def window(self) -> str:
-        """How long a visit counts, as the rule says it."""
-        return f"{self.window_ms // SECOND_MS}s"
-
-    @property
-    def wait(self) -> str:
-        """How long the journey waits, as its file says it."""
-        return f"PT{self.wait_ms // SECOND_MS}S"
-
 
 DAYS = Tempo(
     name="days",
+    window="24h",
+    wait="P3D",
     window_ms=24 * HOUR_MS,
     wait_ms=3 * DAY_MS,
     visit_ms=40 * MINUTE_MS,
@@ -97,6 +91,8 @@ DAYS = Tempo(
 )
 SECONDS = Tempo(
     name="seconds",
+    window="4s",
+    wait="PT10S",
     window_ms=4 * SECOND_MS,
     wait_ms=10 * SECOND_MS,
     visit_ms=SECOND_MS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coterie.type.v1 import schema_pb2, value_pb2
 from segcore.rule import Kind
-from services.host.replay.document import Node, read_document
+from services.host.definitions.document import Node, read_document
 from services.host.replay.mapping import RowMapping
 
 KINDS = {

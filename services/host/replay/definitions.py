@@ -14,7 +14,7 @@ from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from coterie.type.v1 import schema_pb2
 from services.host.client import Client
-from services.host.replay.audience_file import AudienceSpec
+from services.host.definitions.audience_file import AudienceSpec
 from services.kit.names import audience_name
 
 TIMEOUT_S = 30.0

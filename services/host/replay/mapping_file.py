@@ -8,7 +8,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from segcore.rule import Kind
-from services.host.replay.document import DocumentError, Node, read_document
+from services.host.definitions.document import DocumentError, Node, read_document
 from services.host.replay.mapping import (
     Condition,
     EventId,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from coterie.type.v1 import event_pb2, value_pb2
 from segcore.rule import Kind
+from services.host.definitions.document import DocumentError
 from services.host.replay.cells import (
     RowError,
     digest,
@@ -17,7 +18,6 @@ from services.host.replay.cells import (
     time_reader,
     unit_price,
 )
-from services.host.replay.document import DocumentError
 from services.host.replay.mapping import Condition, Fold, Property, RowMapping
 from services.kit.rpc.times import timestamp
 

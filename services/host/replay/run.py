@@ -13,9 +13,9 @@ import grpc.aio
 from coterie.rpc.v1 import clock_service_pb2
 from coterie.rpc.v1.clock_service_pb2_grpc import ClockServiceStub
 from services.host.client import Behind, Client, Stages
-from services.host.embedded import Suite
+from services.host.definitions.audience_file import AudienceSpec
+from services.host.embedded import Suite, open_directory
 from services.host.replay import answers, ledger
-from services.host.replay.audience_file import AudienceSpec
 from services.host.replay.batches import Batch, batched
 from services.host.replay.definitions import declare
 from services.host.replay.outcome import AudienceOutcome, Outcome, Phase
@@ -25,7 +25,6 @@ from services.host.replay.stopwatch import Stopwatch
 from services.host.replay.wire import Input
 from services.kit.clock import Clock
 from services.kit.config import FREE_PORTS, Config
-from services.kit.datadir import DataDirectory
 from services.kit.rpc.times import timestamp
 
 STALL_S = 60.0
@@ -73,9 +72,10 @@ class Replay:
             self.progress.total(self.source.prepare())
         with watch.phase(Phase.START):
             self.progress.phase(Phase.START)
-            DataDirectory(self.data_dir, clock="virtual")
+            config = replay_config(self.data_dir, self.source.namespaces)
+            open_directory(config)
             ledger.write_ledger(self.data_dir, known)
-            suite = Suite(replay_config(self.data_dir, self.source.namespaces))
+            suite = Suite(config)
             await suite.start()
         try:
             async with Client(suite.addresses()) as client:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.host.replay.document import DocumentError, Node, read_document
+from services.host.definitions.document import Node, read_document, read_file
 
 AUDIENCE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _KEYS = {
@@ -27,11 +27,7 @@ class AudienceSpec:
 
 def load_audiences(path: Path) -> list[AudienceSpec]:
     """Return the audiences of a file, in its order; raises DocumentError with the place."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"{path}: {error}") from None
-    return read_audiences(path.name, text)
+    return read_audiences(path.name, read_file(path))
 
 
 def read_audiences(file: str, text: str) -> list[AudienceSpec]:

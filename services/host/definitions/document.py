@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -100,6 +101,14 @@ class Node:
         if isinstance(self.node, yaml.ScalarNode):
             return repr(self.node.value) if self.node.value else "nothing"
         return "a list" if isinstance(self.node, yaml.SequenceNode) else "`key: value` lines"
+
+
+def read_file(path: Path) -> str:
+    """Return a file's text; raises DocumentError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"{path}: {error}") from None
 
 
 def read_document(file: str, text: str) -> Node:
