@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,16 +45,26 @@ class ServiceLock:
 
 
 class DataDirectory:
-    """An opened data directory; an empty or missing one is made. Partitions and clock are for good.
+    """An opened data directory; an empty or missing one is made. What it is made with is for good.
 
     Raises DataDirectoryError for a directory of something else, of another format, number of
-    partitions or clock: one tick of today would end every window of old data.
+    partitions, clock (one tick of today would end every window of old data) or namespaces (who is
+    whom was decided by them); a namespace of the lowest priority may be listed or not.
     """
 
-    def __init__(self, path: Path, partitions: int = 1, clock: str = "system") -> None:
+    def __init__(
+        self,
+        path: Path,
+        partitions: int = 1,
+        clock: str = "system",
+        namespaces: Sequence[str] = (),
+        unique_namespaces: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.partitions = partitions
         self.clock = clock
+        self._namespaces = list(namespaces)
+        self._unique = sorted(unique_namespaces)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not (path / _FORMAT_FILE).exists():
@@ -123,7 +133,13 @@ class DataDirectory:
         _sync_directory(self.path)
 
     def _content(self) -> dict[str, object]:
-        return {"format": FORMAT, "partitions": self.partitions, "clock": self.clock}
+        return {
+            "format": FORMAT,
+            "partitions": self.partitions,
+            "clock": self.clock,
+            "namespaces": self._namespaces,
+            "unique_namespaces": self._unique,
+        }
 
     def _check(self) -> None:
         file = self.path / _FORMAT_FILE
@@ -131,6 +147,9 @@ class DataDirectory:
             content = json.loads(file.read_text(encoding="utf-8"))
             found, partitions = int(content["format"]), int(content["partitions"])
             clock = str(content["clock"]) if found == FORMAT else self.clock
+            # A directory that was made before these were kept has none.
+            namespaces = list(map(str, content.get("namespaces") or self._namespaces))
+            unique = sorted(map(str, content.get("unique_namespaces", self._unique)))
         except (ValueError, KeyError, TypeError):
             raise DataDirectoryError(f"{file}: this is not a format file of Coterie's") from None
         if found != FORMAT:
@@ -147,6 +166,22 @@ class DataDirectory:
                 f"{self.path}: was made with a {clock} clock, the configuration says {self.clock};"
                 " the clock is fixed when the directory is made (see --virtual-clock)"
             )
+        self._check_namespaces(namespaces, unique)
+
+    def _check_namespaces(self, namespaces: list[str], unique: list[str]) -> None:
+        if not self._namespaces:
+            return
+        both = min(len(namespaces), len(self._namespaces))
+        if namespaces[:both] != self._namespaces[:both]:
+            raise self._changed("namespaces", namespaces, self._namespaces)
+        if unique != self._unique:
+            raise self._changed("unique_namespaces", unique, self._unique)
+
+    def _changed(self, setting: str, made: list[str], found: list[str]) -> DataDirectoryError:
+        return DataDirectoryError(
+            f"{self.path}: was made with {setting} {', '.join(made) or 'none'}; the configuration"
+            f" says {', '.join(found) or 'none'}; they are fixed when the directory is made"
+        )
 
 
 def occupant(path: Path, service: str) -> Occupant | None:

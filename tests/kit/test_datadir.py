@@ -35,6 +35,41 @@ def test_another_clock_is_refused(data_dir: Path) -> None:
         DataDirectory(data_dir)
 
 
+NAMES = ("crm", "email")
+
+
+@pytest.mark.parametrize(
+    ("names", "unique", "message"),
+    [
+        (("email", "crm"), ("crm",), "namespaces crm, email; the configuration says email, crm;"),
+        (("crm", "ecid"), ("crm",), "namespaces crm, email; the configuration says crm, ecid;"),
+        (NAMES, (), "unique_namespaces crm; the configuration says none; they are fixed"),
+        (NAMES, NAMES, "unique_namespaces crm; the configuration says crm, email;"),
+    ],
+)
+def test_other_namespaces_are_refused(
+    data_dir: Path, names: tuple[str, ...], unique: tuple[str, ...], message: str
+) -> None:
+    DataDirectory(data_dir, 1, "system", NAMES, ("crm",))
+    with pytest.raises(DataDirectoryError, match=message):
+        DataDirectory(data_dir, 1, "system", names, unique)
+
+
+@pytest.mark.parametrize("names", [NAMES, ("crm",), ("crm", "email", "household")])
+def test_a_namespace_of_the_lowest_priority_may_be_listed_or_not(
+    data_dir: Path, names: tuple[str, ...]
+) -> None:
+    DataDirectory(data_dir, 1, "system", NAMES, ("crm",))
+    DataDirectory(data_dir, 1, "system", names, ("crm",))
+
+
+def test_a_directory_that_does_not_say_its_namespaces_opens(data_dir: Path) -> None:
+    DataDirectory(data_dir)
+    content = {"format": 1, "partitions": 1, "clock": "system"}
+    (data_dir / "FORMAT").write_text(json.dumps(content))
+    DataDirectory(data_dir, 1, "system", NAMES, ("crm",))
+
+
 def test_another_format_is_refused(data_dir: Path) -> None:
     DataDirectory(data_dir)
     (data_dir / "FORMAT").write_text(json.dumps({"format": 9, "partitions": 1}))
