@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from liquid import BoundTemplate, Node
@@ -39,6 +39,18 @@ def names_used(template: BoundTemplate, source: str) -> list[Use]:
                 line = source.count("\n", 0, variable.span.index) + 1
                 uses.append(Use((ITEMS, 0, *_path(variable.segments)[1:]), line))
     return uses
+
+
+def stray_filter(
+    template: BoundTemplate, source: str, known: Container[str]
+) -> tuple[str, int] | None:
+    """Return the first filter that there is not, with its line; Liquid finds it when it renders."""
+    found = template.analyze(include_partials=False).filters
+    stray = [(spans[0].index, name) for name, spans in found.items() if name not in known]
+    if not stray:
+        return None
+    index, name = min(stray)
+    return name, source.count("\n", 0, index) + 1
 
 
 def _path(segments: Sequence[object]) -> tuple[str | int | None, ...]:
