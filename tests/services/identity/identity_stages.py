@@ -14,6 +14,7 @@ from services.identity.stage import IdentityDerivation
 from services.identity.state import Rules
 from services.identity.store import IdentityStore
 from services.kit.freshness import Freshness
+from services.kit.ids import derive_id
 from services.kit.log.port import Entry, Record
 from services.kit.log.sql import SqlLog, create_logs
 from services.kit.log_stage import LogStage
@@ -63,6 +64,14 @@ def outcome(input_id: str, profile_id: int, at_ms: int = START_MS) -> Inbound:
 def tick(at_ms: int) -> Inbound:
     message = Inbound(received_ms=at_ms)
     message.tick.SetInParent()
+    return message
+
+
+def handoff(merge_id: str, service: str = "segmentation", state: bytes = b"all") -> Inbound:
+    message = Inbound(input_id=derive_id("handoff", merge_id, service), received_ms=START_MS)
+    message.handoff.merge_id = merge_id
+    message.handoff.service = service
+    message.handoff.state = state
     return message
 
 
@@ -129,6 +138,7 @@ class Workplace:
         self.store.save(state, self.derivation.position)
         state.clear_unsaved()
         names = ("profiles", "identifiers", "inputs", "journal", "log_time")
+        names += ("transits", "handoffs", "parked_inputs")
         with self.database.read() as connection:
             return {
                 name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}")))  # noqa: S608
