@@ -60,10 +60,25 @@ class Horizons:
         return self._of(person, set(self._senders(campaign, purpose)))
 
     def _of(self, person: int, names: set[str]) -> Horizon:
+        sources = [each for name in names for each in self._sources(person, name)]
+        if self.policy.couples:
+            sources += self._coupled(person, names)
+        return min(sources, default=EXACT)
+
+    def _coupled(self, person: int, names: set[str]) -> Iterator[Horizon]:
+        """Yield when messages of these journeys could first be held back for those of others.
+
+        That is the first of them at which any marketing journey is no longer exact: a journey
+        that sends nothing from then on has nothing that could be held back.
+        """
         marketing = {name for name in self._journeys if self._is_marketing(name)}
-        if self.policy.couples and names & marketing:
-            names |= marketing
-        return min((each for name in names for each in self._sources(person, name)), default=EXACT)
+        others = [each for name in marketing for each in self._sources(person, name)]
+        if others:
+            first = min(others)
+            ids = {resource_id(name) for name in names & marketing}
+            for each in self._record.sendings_to(person):
+                if each.journey_id in ids and each.at_ms >= first.at_ms:
+                    yield Horizon(each.at_ms, first.reason)
 
     def _senders(self, campaign: str | None, purpose: str | None) -> Iterator[str]:
         for name, definition in self._journeys.items():

@@ -57,6 +57,7 @@ class Plan:
         journey.CopyFrom(self.journey)
         step = journey.steps[index]
         step.end.SetInParent()
+        _prune(journey)
         return replace(self, journey=journey, cuts={**self.cuts, step.id: reason})
 
 
@@ -84,6 +85,8 @@ def plan_of(name: str, definition: Definition, place: Place, lateness: str | Non
             step = journey_pb2.Step(end=journey_pb2.End())
         step.id = step_id
         journey.steps.append(step)
+    if cuts:
+        _prune(journey)
     return Plan(name, journey, templates, cuts)
 
 
@@ -161,6 +164,28 @@ def _send(written: Definition, template_id: str, templates: dict[str, Any]) -> j
     if written.get("timing") == "optimal":
         send.timing = message_pb2.TIMING_OPTIMAL
     return send
+
+
+def _prune(journey: journey_pb2.Journey) -> None:
+    """Leave out the steps to which no way leads any more: the product refuses such."""
+    steps = list(journey.steps)
+    index = {step.id: number for number, step in enumerate(steps)}
+    reached: set[int] = set()
+    waiting = [0]
+    while waiting:
+        number = waiting.pop()
+        if number in reached or number >= len(steps):
+            continue
+        reached.add(number)
+        step = steps[number]
+        if step.HasField("go_to"):
+            waiting.append(index[step.go_to.step])
+        elif not step.HasField("end"):
+            waiting.append(number + 1)
+        if step.HasField("branch") and step.branch.else_step:
+            waiting.append(index[step.branch.else_step])
+    del journey.steps[:]
+    journey.steps.extend(step for number, step in enumerate(steps) if number in reached)
 
 
 def _duration(text: str) -> Duration:
