@@ -189,10 +189,14 @@ def merge(
     winner: int,
     loser: int,
     transitions: Iterable[transitions_pb2.Transition] = (),
+    guest: int = 0,
 ) -> Input:
+    """A merge; with a guest the loser comes from another partition."""
     fact = facts_pb2.Fact(log_time_ms=at_ms, received_ms=at_ms, profile_id=winner)
     fact.profiles_merged.merge_id = f"merge-{winner}-{loser}"
     fact.profiles_merged.merged_profile_id = loser
+    if guest:
+        fact.profiles_merged.arrival.guest_profile_id = guest
     return Input([fact], list(transitions))
 
 

@@ -98,43 +98,48 @@ def rules(*, by_event: bool, by_item: bool) -> st.SearchStrategy[Expression]:
 lengths = st.sampled_from([1, HOUR, 2 * HOUR, 5 * HOUR])
 
 
+def drawn_step(
+    draw: st.DrawFn, name: str, later: list[str], conditions: st.SearchStrategy[Expression]
+) -> tuple[journey_pb2.Step, dict[str, Any]]:
+    target = st.sampled_from(["", *later])
+    match draw(st.sampled_from(["wait", "wait", "until", "for", "branch", "send", "send"])):
+        case "wait":
+            return wait(name, draw(lengths)), {}
+        case "until":
+            return wait(name, draw(lengths), after_entry=True), {}
+        case "for":
+            rule = {f"steps/{name}": draw(conditions)}
+            return wait_for(name, draw(lengths), draw(target)), rule
+        case "branch":
+            return branch(name, draw(target)), {f"steps/{name}": draw(conditions)}
+        case _:
+            return send(name), {}
+
+
+def drawn_entry(draw: st.DrawFn, key: int | None) -> tuple[journey_pb2.Journey, dict[str, Any]]:
+    if key is None:
+        return by_audience(draw(st.sampled_from(AUDIENCES))), {}
+    made = by_rows(key)
+    types = draw(st.sampled_from([("view",), ("view", "buy")]))
+    made.entry.restart_first_wait = key != 1 and draw(st.booleans())
+    if draw(st.booleans()):
+        made.entry.max_lateness.FromMilliseconds(HOUR)
+    return made, {"entry.rows": Rows(Scope.ITEM if key == 2 else Scope.EVENT, types)}
+
+
 @st.composite
 def journeys(draw: st.DrawFn) -> tuple[journey_pb2.Journey, dict[str, Any]]:
     """A journey in which every loop has a wait, with its conditions."""
-    found: dict[str, Any] = {}
-    by_event = draw(st.booleans())
-    key = draw(st.sampled_from([0, 0, 1, 2])) if by_event else 0
-    conditions = rules(by_event=by_event, by_item=key == 2)
-    steps = []
+    key = draw(st.sampled_from([None, None, 0, 0, 1, 2]))
+    conditions = rules(by_event=key is not None, by_item=key == 2)
+    made, found = drawn_entry(draw, key)
     names = [f"s{number}" for number in range(draw(st.integers(1, 5)))]
     for place, name in enumerate(names):
-        later = st.sampled_from(["", *names[place + 1 :]])
-        match draw(st.sampled_from(["wait", "wait", "until", "for", "branch", "send", "send"])):
-            case "wait":
-                steps.append(wait(name, draw(lengths)))
-            case "until":
-                steps.append(wait(name, draw(lengths), after_entry=True))
-            case "for":
-                steps.append(wait_for(name, draw(lengths), draw(later)))
-                found[f"steps/{name}"] = draw(conditions)
-            case "branch":
-                steps.append(branch(name, draw(later)))
-                found[f"steps/{name}"] = draw(conditions)
-            case _:
-                steps.append(send(name))
+        step, rule = drawn_step(draw, name, names[place + 1 :], conditions)
+        made.steps.append(step)
+        found |= rule
     if draw(st.booleans()):
-        steps += [wait("again", 3 * HOUR), go_to("back", draw(st.sampled_from(names)))]
-    if by_event:
-        made = by_rows(key, *steps)
-        scope = Scope.ITEM if key == 2 else Scope.EVENT
-        found["entry.rows"] = Rows(
-            scope, tuple(draw(st.sampled_from([("view",), ("view", "buy")])))
-        )
-        made.entry.restart_first_wait = key != 1 and draw(st.booleans())
-        if draw(st.booleans()):
-            made.entry.max_lateness.FromMilliseconds(HOUR)
-    else:
-        made = by_audience(draw(st.sampled_from(AUDIENCES)), *steps)
+        made.steps.extend([wait("again", 3 * HOUR), go_to("back", draw(st.sampled_from(names)))])
     if draw(st.booleans()):
         made.exit_rule = "as compiled"
         found["exit"] = draw(conditions)
@@ -291,7 +296,7 @@ class Crash(RuntimeError):
     pass
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_the_stage_does_what_the_model_says(data: st.DataObject) -> None:
     world = World()
