@@ -128,12 +128,15 @@ class LogStage:
         records = self._source.read(self._position, self._limit(limit))
         if not records:
             return 0
-        for sink, appends in zip(self._sinks, self._plan(records), strict=True):
+        plan = self._plan(records)
+        for sink, appends in zip(self._sinks, plan, strict=True):
             sink.append(appends)
-        failpoint(f"{self.name}.appended")
+        if any(plan):
+            failpoint(f"{self.name}.appended")
         self._position = records[-1].seq
         self._derivation.save(self._position)
-        failpoint(f"{self.name}.saved")
+        if any(plan):
+            failpoint(f"{self.name}.saved")
         return len(records)
 
     def _limit(self, limit: int) -> int:

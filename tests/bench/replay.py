@@ -27,7 +27,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from services.host.replay.audience_file import read_audiences
+from services.host.definitions.audience_file import read_audiences
 from services.host.replay.batches import batched
 from services.host.replay.completejourney import tables
 from services.host.replay.completejourney.source import CompleteJourney

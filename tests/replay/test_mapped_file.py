@@ -10,7 +10,7 @@ import pytest
 
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import event_pb2
-from services.host.replay.document import DocumentError
+from services.host.definitions.document import DocumentError
 from services.host.replay.mapped import MappedFile
 from services.host.replay.mapping_file import read_mapping
 from services.host.replay.source import SourceError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segcore.rule import Kind
-from services.host.replay.document import DocumentError
+from services.host.definitions.document import DocumentError
 from services.host.replay.mapping import Condition, Fold
 from services.host.replay.mapping_file import load_mapping, read_mapping
 from services.host.replay.shipped import shipped_text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from coterie.profile.v1 import profile_service_pb2 as pb
-from services.host.replay.audience_file import AudienceSpec
+from services.host.definitions.audience_file import AudienceSpec
 from services.host.replay.mapped import MappedFile
 from services.host.replay.mapping_file import read_mapping
 from services.host.replay.outcome import Outcome
