@@ -50,10 +50,10 @@ class Relay:
 
     async def relay(self) -> int:
         """Append what waits now, in order; return how much it was."""
-        failpoint("messaging.settled")
         waiting = await asyncio.to_thread(self._waiting)
         if not waiting:
             return 0
+        failpoint("messaging.settled")
         # Handed over at one go, so that they share a commit and keep their order.
         await asyncio.gather(*(self._append(payload) for _, payload in waiting))
         failpoint("messaging.reported")

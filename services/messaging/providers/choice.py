@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.messaging.domain.lanes import PROVIDER_NAMES, Lane
+from services.messaging.providers.folder import FolderProvider
 from services.messaging.providers.http import HttpProvider
 from services.messaging.providers.port import Provider
 from services.messaging.providers.smtp import SmtpProvider
 
 
-def open_providers(urls: Mapping[str, str]) -> dict[Lane, Provider]:
-    """Return a provider for each lane that the configuration names."""
-    lanes = {name: lane for lane, name in PROVIDER_NAMES.items()}
-    return {lanes[name]: _open(url) for name, url in urls.items()}
+def open_providers(urls: Mapping[str, str], outbox: Path) -> dict[Lane, Provider]:
+    """Return a provider for each lane; what the configuration does not name goes to `outbox`."""
+    folder = FolderProvider(outbox)
+    return {
+        lane: _open(urls[name]) if name in urls else folder for lane, name in PROVIDER_NAMES.items()
+    }
 
 
 def _open(url: str) -> Provider:
