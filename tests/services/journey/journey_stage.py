@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pyroaring import BitMap
@@ -42,10 +41,9 @@ class Input:
 class World:
     """Logs and tables that outlive the stages over them."""
 
-    def __init__(self, path: Path | None = None, partitions: int = 1) -> None:
-        url = "sqlite://" if path is None else f"sqlite:///{path}"
-        self.database = Database(f"{url}/tables.db" if path else url)
-        self.log_database = Database(f"{url}/log.db" if path else url)
+    def __init__(self, partitions: int = 1, database: Database | None = None) -> None:
+        self.database = database or Database("sqlite://")
+        self.log_database = Database("sqlite://")
         create_logs(self.log_database)
         self.inbound = SqlLog(self.log_database, "inbound")
         self.partitions = [Partition(self, number) for number in range(partitions)]

@@ -27,6 +27,7 @@ from journey_stage import (
 from segcore.rule import Aggregate, All, Fold, InAudience, Rows, Scope, Since
 from services.journey.domain.instance import EndReason
 from services.kit.ids import derive_id, profile_id
+from tests.databases import Databases
 
 START = 1_700_000_000_000
 LOSER = profile_id(0, 7)
@@ -35,8 +36,8 @@ GUEST = profile_id(1, 4)
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    made = World(partitions=2)
+def world(databases: Databases) -> Iterator[World]:
+    made = World(2, databases.open("journey"))
     yield made
     made.close()
 
