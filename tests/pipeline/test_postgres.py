@@ -93,7 +93,6 @@ def test_each_service_has_a_schema_of_its_own(tmp_path: Path, postgres_database:
     assert not [name for schema, name in found if schema == "public"]
 
 
-@pytest.mark.parametrize("packs", [15, 40])
 def test_a_server_that_crashes_in_the_middle_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, server: Server
 ) -> None:
