@@ -91,7 +91,9 @@ class MessagingApi(rpc.MessagingServiceServicer):
         self, request: pb.GetTemplateRequest, _context: Call
     ) -> pb.GetTemplateResponse:
         """Return one template."""
-        found = await self._templates.get(parse_template_name(request.name, "name"))
+        template_id = parse_template_name(request.name, "name")
+        await self._reads.settle(request.consistency)
+        found = await self._templates.get(template_id)
         return pb.GetTemplateResponse(template=found.template)
 
     async def ListTemplates(
@@ -100,6 +102,7 @@ class MessagingApi(rpc.MessagingServiceServicer):
         """List templates by id."""
         size = paging.page_size(request.page_size)
         key = paging.read_page_token(request, request.page_token)
+        await self._reads.settle(request.consistency)
         found = await self._templates.list_after(str(key[0]) if key else "", size + 1)
         page = found[:size]
         response = pb.ListTemplatesResponse(templates=[each.template for each in page])
@@ -184,7 +187,9 @@ class MessagingApi(rpc.MessagingServiceServicer):
         self, request: pb.GetSuppressionRequest, _context: Call
     ) -> pb.GetSuppressionResponse:
         """Tell whether an address is blocked."""
-        found = await self._suppressions.get(_lane(request.channel, "channel"), request.address)
+        lane = _lane(request.channel, "channel")
+        await self._reads.settle(request.consistency)
+        found = await self._suppressions.get(lane, request.address)
         reason = cast("pb.SuppressionReason.ValueType", found.reason)
         return pb.GetSuppressionResponse(since_time=timestamp(found.since_ms), reason=reason)
 
