@@ -26,6 +26,7 @@ class Definitions:
         self._versions: dict[_Number, Version] = {}
         self._walks: dict[_Number, Walk] = {}
         self._open: dict[str, Version] = {}
+        self._ended: set[_Number] = set()
         self._index()
 
     def load(self, connection: Connection) -> None:
@@ -34,14 +35,17 @@ class Definitions:
         self._versions.clear()
         self._walks.clear()
         self._open.clear()
+        self._ended.clear()
         rows = connection.execute(
-            select(table.c.publication, table.c.open)
+            select(table.c.publication, table.c.open, table.c.ended)
             .where(table.c.partition == self._partition)
             .order_by(table.c.journey_id, table.c.version)
         )
         for row in rows:
             publication = definition_pb2.JourneyPublication.FromString(row.publication)
             self._take(publication, open_=row.open)
+            if row.ended:
+                self._ended.add((publication.journey_id, publication.version))
         self._index()
 
     def publish(self, connection: Connection, fact: facts_pb2.Fact, inbound_seq: int) -> None:
@@ -60,16 +64,29 @@ class Definitions:
             "publish_ms": fact.log_time_ms,
             "inbound_seq": inbound_seq,
             "open": True,
+            "ended": False,
         }
         keep_first(connection, tables.versions, [row])
         self._take(publication, open_=True)
         self._index()
 
-    def stop(self, connection: Connection, journey_id: str) -> None:
-        """Let nobody enter any version of a journey."""
+    def stop(self, connection: Connection, journey_id: str, *, end_instances: bool) -> None:
+        """Let nobody enter any version of a journey, or go on in one."""
         self._close(connection, journey_id)
         self._open.pop(journey_id, None)
         self._index()
+        if end_instances:
+            table = tables.versions
+            connection.execute(
+                update(table)
+                .where(table.c.partition == self._partition, table.c.journey_id == journey_id)
+                .values(ended=True)
+            )
+            self._ended.update(number for number in self._versions if number[0] == journey_id)
+
+    def has_ended(self, journey_id: str, version: int) -> bool:
+        """Return whether the version was stopped with all who were on their way in it."""
+        return (journey_id, version) in self._ended
 
     def version(self, journey_id: str, version: int) -> Version:
         """Return a version that was published."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from coterie.log.v1 import facts_pb2, transitions_pb2
 from services.journey import people, tables
@@ -13,7 +13,7 @@ from services.journey.definitions import Definitions
 from services.journey.relay import Relay
 from services.journey.turn import Turn
 from services.journey.upserts import replace_rows
-from services.journey.working import Working
+from services.journey.working import Working, next_due_ms
 from services.kit.failpoints import failpoint
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
@@ -23,7 +23,6 @@ from services.kit.telemetry import Tracing
 STAGE = "journey"
 
 _progress = tables.progress
-_instances = tables.instances
 
 
 class JourneyProjection:
@@ -71,7 +70,7 @@ class JourneyProjection:
         turn.write()
         self._relay.keep(connection, turn.mover.intents)
         self._departures = len(self._departed) > gone
-        self._next_due_ms = turn.working.next_due_ms()
+        self._next_due_ms = next_due_ms(connection, self._partition)
         last = read[-1][0]
         # Before that record, everything has had its effect: nothing waits for a merge any more.
         self._next_settled_seq = last.waiting_seq - 1 if last.waiting_seq else last.inbound_seq
@@ -91,11 +90,7 @@ class JourneyProjection:
             ).one_or_none()
             self._definitions.load(connection)
             self._departed = people.departed(connection, self._partition)
-            self._next_due_ms = connection.execute(
-                select(func.min(_instances.c.next_ms)).where(
-                    _instances.c.partition == self._partition
-                )
-            ).scalar_one()
+            self._next_due_ms = next_due_ms(connection, self._partition)
         self._next_time_ms = row.log_time_ms if row is not None else 0
         self._next_settled_seq = row.settled_seq if row is not None else 0
         if row is not None:
@@ -124,7 +119,7 @@ class JourneyProjection:
             merge_id = fact.departure.merge_id
             people.keep_departure(connection, self._partition, fact.profile_id, merge_id)
             self._departed.add(fact.profile_id)
-        self._next_due_ms = working.next_due_ms()
+        self._next_due_ms = next_due_ms(connection, self._partition)
         return bool(leaving)
 
     def _show(self, inbound_seq: int) -> None:

@@ -41,6 +41,7 @@ versions = Table(
     Column("publish_ms", BigInteger, nullable=False),
     Column("inbound_seq", BigInteger, nullable=False),
     Column("open", Boolean, nullable=False),
+    Column("ended", Boolean, nullable=False),
     Index("versions_by_request", "request_id"),
 )
 

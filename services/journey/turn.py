@@ -228,6 +228,10 @@ class Turn:
         touched.people[winner] = None
         first: dict[tuple[str, str], Instance] = {}
         for instance in self.working.live_of(winner):
+            if self._definitions.has_ended(instance.journey_id, instance.version):
+                # Stopped while its person was between two partitions, where no stage saw it.
+                self.mover.end(instance, EndReason.STOPPED, cause)
+                continue
             place = (instance.journey_id, instance.key)
             other = first.setdefault(place, instance)
             if other is not instance:
@@ -245,7 +249,7 @@ class Turn:
 
     def _stop(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
         stop = fact.journey_stop
-        self._definitions.stop(self._connection, stop.journey_id)
+        self._definitions.stop(self._connection, stop.journey_id, end_instances=stop.end_instances)
         last = ""
         while stop.end_instances:
             part = self.working.live_of_journey(stop.journey_id, last, STOP_PART)

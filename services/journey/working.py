@@ -177,13 +177,6 @@ class Working:
             self._events.clear()
             self._entries.clear()
 
-    def next_due_ms(self) -> int | None:
-        """Return the least instant that is due, of what is written."""
-        found: int | None = self._connection.execute(
-            select(func.min(_table.c.next_ms)).where(_table.c.partition == self._partition)
-        ).scalar_one()
-        return found
-
     def _read(self, wanted: ColumnElement[bool], limit: int | None = None) -> list[Instance]:
         """Return what is stored and matches, by id; where it has changed here, as it is here."""
         statement = select(_table).where(_table.c.partition == self._partition, wanted)
@@ -226,6 +219,17 @@ class Working:
     def _write_noted(self) -> None:
         keep_first(self._connection, _events, self._noted)
         self._noted.clear()
+
+
+def next_due_ms(connection: Connection, partition: int) -> int | None:
+    """Return the least instant at which something is due, of what is written."""
+    found: int | None = connection.execute(
+        select(_table.c.next_ms)
+        .where(_table.c.partition == partition, _table.c.next_ms.is_not(None))
+        .order_by(_table.c.next_ms)
+        .limit(1)
+    ).scalar_one_or_none()
+    return found
 
 
 def chunks(values: Iterable[int]) -> Iterator[Sequence[int]]:

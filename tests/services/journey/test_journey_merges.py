@@ -20,6 +20,7 @@ from journey_stage import (
     outcome,
     publish,
     send,
+    stop,
     tick,
     wait,
 )
@@ -180,3 +181,19 @@ def test_a_handoff_that_may_be_missing_is_said_again(world: World) -> None:
     old.work(stage)
     old.work(old.start())
     assert len(world.handoffs()) == 1
+
+
+def test_a_journey_that_is_stopped_while_its_person_moves_is_over_on_arrival(world: World) -> None:
+    old, new = world.partitions
+    for partition in (old, new):
+        partition.feed(publish_nudge())
+    enter(old, START + 1, LOSER)
+    old.feed(departure(START + HOUR, LOSER, WINNER))
+    for partition in (old, new):
+        partition.feed(stop(START + HOUR + 1, "nudge", end_instances=True))
+    old.work()
+    new.work()
+    new.feed(merge(START + 2 * HOUR, WINNER, LOSER, guest=GUEST))
+    new.work()
+    (only,) = new.instances()
+    assert (only.end_ms, only.end_reason) == (START + 2 * HOUR, EndReason.STOPPED)

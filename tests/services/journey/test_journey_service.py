@@ -14,6 +14,8 @@ from journey_suite import prepare, problems, running
 from coterie.journey.v1 import journey_pb2
 from coterie.journey.v1 import journey_service_pb2 as pb
 from coterie.rpc.v1 import consistency_pb2
+from coterie.segmentation.v1 import audience_pb2
+from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
 from tests.pipeline.harness import NOON, App, event, who
 
 LATEST = consistency_pb2.Consistency(latest=True)
@@ -184,5 +186,30 @@ def test_a_check_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await app.client.journey.GetJourney(pb.GetJourneyRequest(name="journeys/nudge"))
         assert problems(caught.value)[0] == "JOURNEY_NOT_FOUND"
+
+    play(tmp_path, story)
+
+
+def test_a_version_that_was_begun_with_other_conditions_is_passed_over(tmp_path: Path) -> None:
+    async def story(app: App) -> None:
+        begun = audience_pb2.Audience(
+            display_name="Begun",
+            rule='events("purchase").exists()',
+            owner="journeys/nudge/versions/1",
+        )
+        await app.segmentation.CreateAudience(
+            segmentation_pb.CreateAudienceRequest(audience_id="nudge.1.0", audience=begun)
+        )
+        journey = nudge()
+        journey.entry.rule = 'events("product_view").exists()'
+        live = await publish(app, journey)
+        assert live.journey.version == 2
+        await app.send(
+            event("e1", "product_view", "crm:1", received=NOON),
+            event("e2", "store_entry", "crm:1", received=NOON),
+            event("e3", "store_entry", "crm:2", received=NOON),
+        )
+        await app.client.advance(NOON + HOUR)
+        assert len(await instances(app)) == 1
 
     play(tmp_path, story)
