@@ -131,6 +131,13 @@ class Client:
             stages = await self.tick(now_ms, timeout_s)
         await self.tick(to_ms, timeout_s)
 
+    async def rest(self, timeout_s: float = WAIT_S) -> Stages:
+        """Return once everything that is in the log has taken effect; the clock stands still.
+
+        What is due at the time that the log has, such as a message of this instant, stays due.
+        """
+        return await self._wait(_idle, timeout_s)
+
     async def settle(self, timeout_s: float = WAIT_S) -> Stages:
         """Let everything that is in the log take effect, at the time that the log has."""
         stages = await self._wait(_idle, timeout_s)

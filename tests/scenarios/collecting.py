@@ -109,6 +109,7 @@ def _zones(scenario: Scenario, profiles: Mapping[Identifier, int]) -> dict[int, 
 def _identifiers(scenario: Scenario) -> Iterator[Identifier]:
     for each in scenario.inputs:
         yield from each.body.get("ids", {}).items()
+        yield from (one for ids in each.body.get("members", ()) for one in ids.items())
     for claim in scenario.claims:
         yield from _named(claim.body)
 

@@ -8,20 +8,17 @@ told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from coterie.journey.v1 import journey_pb2
+from tests.scenarios.bounds import NEVER_MS, first_entry_ms
 from tests.scenarios.cel import resource_id
 from tests.scenarios.journeys import campaigns
 from tests.scenarios.policy import Policy
 from tests.scenarios.record import Record
-from tests.scenarios.scenario import Definition
 from tests.scenarios.verdict import Verdict, not_yet
-
-NEVER_MS = 2**62
-ALWAYS_MS = -1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -93,7 +90,7 @@ class Horizons:
         told = self._record.told
         if name in told.missing_journeys:
             reason = told.missing_journeys[name]
-            yield Horizon(self._first_entry_ms(person, self._journeys[name]), reason)
+            yield Horizon(first_entry_ms(self._record, person, self._journeys[name]), reason)
             return
         plan = told.plans[name]
         for instance in self._record.instances_of(person, plan.journey_id):
@@ -114,60 +111,6 @@ class Horizons:
         )
         own = (each.at_ms for each in marketing if each.journey_id == journey_id)
         return min((at_ms for at_ms in own if at_ms in held), default=None)
-
-    def _first_entry_ms(self, person: int, definition: Definition) -> int:
-        """Return the first instant at which the person could enter a journey that was not told."""
-        entry = definition["entry"]
-        if "event" in entry:
-            kinds = [entry["event"]] if isinstance(entry["event"], str) else entry["event"]
-            return self._first_event_ms(person, kinds)
-        if "segment" in entry:
-            return self._first_member_ms(person, entry["segment"])
-        if "predicted" in entry:
-            return self._first_event_ms(person, ["order.placed"])
-        if "calendar" in entry:
-            return self._first_known_ms(person, entry["calendar"])
-        if "catalog" in entry:
-            inputs = self._record.scenario.inputs
-            return min((each.at_ms for each in inputs if each.kind == "catalog"), default=NEVER_MS)
-        return ALWAYS_MS
-
-    def _first_event_ms(self, person: int, kinds: Iterable[str]) -> int:
-        wanted = set(kinds)
-        return min(
-            (
-                each.received_time.ToMilliseconds()
-                for each in self._record.events.get(person, ())
-                if each.event.type in wanted
-            ),
-            default=NEVER_MS,
-        )
-
-    def _first_member_ms(self, person: int, segment: str) -> int:
-        scenario, told = self._record.scenario, self._record.told
-        if segment in told.missing_segments or segment not in scenario.segments:
-            return ALWAYS_MS
-        return min(
-            (
-                each.at_ms
-                for each in self._record.changes.get(person, ())
-                if each.entered and each.segment_id == resource_id(segment)
-            ),
-            default=NEVER_MS,
-        )
-
-    def _first_known_ms(self, person: int, attribute: str) -> int:
-        """Return when the person was first said to have an attribute."""
-        record = self._record
-        return min(
-            (
-                each.at_ms
-                for each in record.scenario.inputs
-                if each.kind == "profile" and each.body["set"].get(attribute) is not None
-                if person in (record.profiles.get(one, 0) for one in each.body["ids"].items())
-            ),
-            default=NEVER_MS,
-        )
 
 
 def _completed(instance: journey_pb2.Instance) -> bool:

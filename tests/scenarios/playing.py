@@ -112,7 +112,7 @@ class _Run:
         Where there is no journey, nothing goes out of the log and comes back, so that the instants
         between two inputs need no stop.
         """
-        stages = await self._client.settle()
+        stages = await self._client.rest()
         due = [s.next_due_time.ToMilliseconds() for s in stages if s.HasField("next_due_time")]
         if due and min(due) <= to_ms:
             await self._client.advance(to_ms)
