@@ -31,7 +31,7 @@ from services.messaging.stage import STAGE, MessagingProjection
 from services.messaging.store import MessagingStore
 
 NAME = "messaging"
-OUTBOX = "outbox"
+LETTERS = "letters"
 """The folder of the data directory that takes what no provider is configured for."""
 
 
@@ -60,7 +60,7 @@ class MessagingModule:
             projection.reset()
         self.stages = [self._stage(number) for number in self._numbers]
         self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
-        self._providers = open_providers(config.providers, config.data_dir / OUTBOX)
+        self._providers = open_providers(config.providers, config.data_dir / LETTERS)
         # A template that somebody tries out keeps no message waiting.
         self._renderer, self._preview = Renderer(), Renderer()
         self._ledger = Ledger(self._database, config.zone, context.clock.now_ms, self._stamp_ms)

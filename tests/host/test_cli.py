@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from services.host.cli import coterie
+from services.kit.config import FREE_PORTS, SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from services.host.cli import main; main()"]
@@ -50,7 +51,7 @@ def test_status_says_what_does_not_answer(tmp_path: Path) -> None:
     code, output = _invoke("status", "--data", str(tmp_path / "none"), COTERIE_PEERS=peers)
     assert code == 1
     assert output.count("no answer") == 1
-    assert output.count("not running here") == 2
+    assert output.count("not running here") == len(SERVICES) - 1
     assert not (tmp_path / "none").exists()
 
 
@@ -73,7 +74,7 @@ def test_up_reports_serves_and_stops_at_a_signal(data_dir: Path, number: signal.
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "COTERIE_PORTS": "{identity: 0, profile: 0, segmentation: 0}",
+        "COTERIE_PORTS": str(dict(FREE_PORTS)),
     }
     process = subprocess.Popen(
         [*COMMAND, "up", "--data", str(data_dir)],
@@ -83,16 +84,13 @@ def test_up_reports_serves_and_stops_at_a_signal(data_dir: Path, number: signal.
         text=True,
     )
     assert process.stdout
-    seen = [process.stdout.readline() for _ in range(7)]
+    seen = list(iter(process.stdout.readline, "Ctrl-C stops.\n"))
     try:
-        assert [line.split()[::2] for line in seen[1:4]] == [
-            ["identity", "serving"],
-            ["profile", "serving"],
-            ["segmentation", "serving"],
-        ]
-        assert str(data_dir) in seen[4]
+        assert [line.split()[::2] for line in seen[1:6]] == [[name, "serving"] for name in SERVICES]
+        assert str(data_dir) in seen[6]
+        assert seen[8].endswith("email, sms, push, assistant\n")
         code, output = _invoke("status", "--data", str(data_dir))
-        assert (code, output.count("serving")) == (0, 3)
+        assert (code, output.count("serving")) == (0, len(SERVICES))
     finally:
         process.send_signal(number)
         rest, errors = process.communicate(timeout=30)

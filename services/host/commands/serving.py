@@ -15,7 +15,7 @@ import uvloop
 from services.host import report
 from services.host.embedded import Suite
 from services.host.running import StartError
-from services.kit.config import SERVICES, Config, ConfigError, load_config
+from services.kit.config import PROVIDER_SCHEMES, SERVICES, Config, ConfigError, load_config
 from services.kit.datadir import DataDirectoryError
 from services.kit.logs import configure_logs
 from services.kit.postgres import DatabaseUnusable
@@ -126,11 +126,12 @@ def _describe(suite: Suite) -> str:
     ]
     log_time_ms = max((state.log_time_ms for state in suite.progress()), default=0)
     log_time = report.instant(log_time_ms) if log_time_ms else "nothing in the log yet"
-    return "\n".join(
-        [
-            report.table(["service", "address", "state"], rows),
-            f"data      {suite.config.data_dir.resolve()}",
-            f"log time  {log_time} ({suite.config.clock} clock)",
-            "Ctrl-C stops.",
-        ]
-    )
+    lines = [
+        report.table(["service", "address", "state"], rows),
+        f"data      {suite.config.data_dir.resolve()}",
+        f"log time  {log_time} ({suite.config.clock} clock)",
+    ]
+    unnamed = [name for name in PROVIDER_SCHEMES if name not in suite.config.providers]
+    if "messaging" in suite.services and unnamed:
+        lines.append(f"messages  without a provider, to files in letters/: {', '.join(unnamed)}")
+    return "\n".join([*lines, "Ctrl-C stops."])

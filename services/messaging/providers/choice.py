@@ -13,9 +13,9 @@ from services.messaging.providers.port import Provider
 from services.messaging.providers.smtp import SmtpProvider
 
 
-def open_providers(urls: Mapping[str, str], outbox: Path) -> dict[Lane, Provider]:
-    """Return a provider for each lane; what the configuration does not name goes to `outbox`."""
-    folder = FolderProvider(outbox)
+def open_providers(urls: Mapping[str, str], letters: Path) -> dict[Lane, Provider]:
+    """Return a provider for each lane; `letters` takes what the configuration does not name."""
+    folder = FolderProvider(letters)
     return {
         lane: _open(urls[name]) if name in urls else folder for lane, name in PROVIDER_NAMES.items()
     }

@@ -32,7 +32,7 @@ class FolderProvider:
             await asyncio.to_thread(self._write, letter)
         except OSError as error:
             return Answer(Outcome.UNREACHABLE, type(error).__name__)
-        return Answer(Outcome.ACCEPTED, "written to the outbox")
+        return Answer(Outcome.ACCEPTED, "written to a file: no provider is configured")
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -42,7 +42,7 @@ class FolderProvider:
         place = self._folder / f"{letter.message_id}.json"
         # What is in it is personal: for the owner of the process alone.
         part = place.with_suffix(".part")
-        with part.open("wb", opener=_private) as file:
+        with open(part, "wb", opener=_private) as file:
             file.write(body_of(letter))
             file.flush()
             os.fsync(file.fileno())
