@@ -29,7 +29,7 @@ _PLAIN = {
 """What a scalar without quotes can be besides a text: no times, no `yes`, no 21:00 in base 60."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the same, in C
     yaml_implicit_resolvers: Any = {}  # noqa: RUF012  the library's own way to say it
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -61,12 +61,12 @@ class Document:
         return f"{self.file.name}:{node.start_mark.line + 1}: {shown or 'the file'}"
 
 
+@cache
 def read_document(file: Path) -> Document:
-    """Return the file's content; raises ScenarioError where it is no YAML mapping."""
+    """Return the file's content, read once; raises ScenarioError where it is no YAML mapping."""
     try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=_Loader)
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
+        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=_Loader)
+        content = _Loader("").construct_document(root) if root is not None else None
     except OSError as error:
         raise ScenarioError(f"{file}: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
