@@ -243,13 +243,14 @@ def test_a_newer_row_begins_the_first_wait_again_and_an_older_one_does_not(world
     here.feed(
         event(START + 10, 7, "view", "e1"),
         event(START + 20, 7, "view", "e2"),
-        event(START + 30, 7, "view", "e3", occurred_ms=START + 5),
+        event(START + 30, 7, "view", "e3", occurred_ms=START + 19),
+        event(START + 40, 7, "view", "e4", occurred_ms=START + 20),
     )
     here.work()
     (only,) = here.instances()
     assert only.trigger is not None
-    assert (only.trigger.event.event_id, only.due_ms) == ("e2", START + 20 + HOUR)
-    assert [visit.outcome for visit in only.visits] == ["restarted", ""]
+    assert (only.trigger.event.event_id, only.due_ms) == ("e4", START + 40 + HOUR)
+    assert [visit.outcome for visit in only.visits] == ["restarted", "restarted", ""]
 
 
 def test_an_event_that_comes_too_late_starts_nothing(world: World) -> None:
