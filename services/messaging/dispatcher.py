@@ -17,7 +17,8 @@ from services.kit.stage import describe
 from services.kit.telemetry import Tracing
 from services.messaging.domain.attempts import Answer, Outcome
 from services.messaging.domain.lanes import Lane
-from services.messaging.ledger import Claim, Draft, Due, Ledger, made
+from services.messaging.drafts import Draft, made
+from services.messaging.ledger import Claim, Due, Ledger
 from services.messaging.providers.port import Provider
 from services.messaging.rendering.renderer import Renderer, RenderFailed
 

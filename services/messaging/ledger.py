@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from coterie.log.v1 import intents_pb2
 from coterie.messaging.v1 import template_pb2
 from services.kit.sql import Database
 from services.messaging import tables, wire
-from services.messaging.content import Occasion, content_of, load_data, parts_of
 from services.messaging.decisions import end, keep_checks
 from services.messaging.domain import gate
 from services.messaging.domain.attempts import (
@@ -31,8 +30,22 @@ from services.messaging.domain.attempts import (
 )
 from services.messaging.domain.hours import zone_of
 from services.messaging.domain.lanes import LANE_OF, Asked, Lane
+from services.messaging.drafts import Draft, draft_of
 from services.messaging.providers.port import Letter
-from services.messaging.recipients import load_people
+from services.messaging.recipients import Person, load_people
+
+# Built once: building a statement costs more than running it.
+_PENDING = select(tables.messages).where(
+    tables.messages.c.message_id == bindparam("message"),
+    tables.messages.c.state == int(State.PENDING),
+    tables.messages.c.decide_ms.is_not(None),
+    tables.messages.c.partition != tables.NOBODYS,
+)
+_SENDING = select(tables.messages).where(
+    tables.messages.c.message_id == bindparam("message"),
+    tables.messages.c.state == int(State.SENDING),
+    tables.messages.c.attempts == bindparam("attempt"),
+)
 
 _ASKED = {lane: asked for asked, lane in LANE_OF.items()}
 
@@ -45,21 +58,6 @@ class Due:
     lane: Lane
     traceparent: str
     waited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a message would be made of: for this lane and address, with this template's version.
-
-    `content` is there where it was made before: the words of one message never change.
-    """
-
-    lane: Lane
-    address: str
-    version: int
-    parts: dict[str, str]
-    data: dict[str, Any]
-    content: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +127,16 @@ class Ledger:
             if row is None:
                 return None
             intent = intents_pb2.Intent.FromString(row.intent)
-            verdict = self._look(connection, row, intent.send)
+            person = _person(connection, row)
+            verdict = self._look(connection, row, intent.send, person)
             if verdict.lane is None:
                 return Draft(Lane(row.lane), row.address, 0, {}, {}, row.content or b"")
             if row.content is not None:
                 return Draft(
                     verdict.lane, verdict.address, row.template_version, {}, {}, row.content
                 )
-            return self._sources(connection, row, intent, verdict)
+            zone = zone_of(person.zone, self._zone)
+            return draft_of(connection, row.profile_id, intent, verdict, zone)
 
     def claim(self, message_id: str, draft: Draft, content: bytes) -> Claim | None:
         """Take the message to hand it over, None where it may not go, or not as it was made."""
@@ -148,7 +148,7 @@ class Ledger:
             if 0 < intent.send.expire_ms <= self._over_ms(connection, row):
                 self._end(connection, row, Ended(State.DISCARDED, "expired"))
                 return None
-            verdict = self._look(connection, row, intent.send)
+            verdict = self._look(connection, row, intent.send, _person(connection, row))
             if not row.attempts:
                 keep_checks(connection, message_id, verdict)
             if verdict.lane is None:
@@ -189,11 +189,11 @@ class Ledger:
                 self._settle(connection, row, answer, idempotent=idempotent(lane), trace="")
         return len(rows)
 
+    @staticmethod
     def _look(
-        self, connection: Connection, row: Row[Any], send: intents_pb2.SendIntent
+        connection: Connection, row: Row[Any], send: intents_pb2.SendIntent, person: Person
     ) -> gate.Verdict:
         """Ask the gate again. What was handed over once keeps its lane and its address."""
-        person = load_people(connection, [row.profile_id])[row.profile_id]
         marketing = wire.is_marketing(send)
         if not row.attempts:
             return gate.decide(send.channels, person.recipient, marketing=marketing)
@@ -205,40 +205,6 @@ class Ledger:
             suppressed=_blocked(connection, lane, row.address),
         )
         return gate.decide([asked], same, marketing=marketing)
-
-    def _sources(
-        self,
-        connection: Connection,
-        row: Row[Any],
-        intent: intents_pb2.Intent,
-        verdict: gate.Verdict,
-    ) -> Draft | None:
-        lane = verdict.lane
-        table = tables.templates
-        newest = connection.execute(
-            select(table.c.version, table.c.template)
-            .where(table.c.template_id == intent.send.template_id)
-            .order_by(table.c.version.desc())
-            .limit(1)
-        ).one_or_none()
-        if lane is None:
-            return None
-        if newest is None:
-            return Draft(lane, verdict.address, 0, {}, {}, None)
-        send = intent.send
-        occasion = Occasion(
-            row.message_id,
-            send.campaign,
-            lane,
-            send.trigger if send.HasField("trigger") else None,
-            send.item_sku,
-        )
-        person = load_people(connection, [row.profile_id])[row.profile_id]
-        zone = zone_of(person.zone, self._zone)
-        data = load_data(connection, row.profile_id, occasion, zone)
-        template = template_pb2.Template.FromString(newest.template)
-        parts = parts_of(template, lane, send.template_id)
-        return Draft(lane, verdict.address, newest.version, parts, data, None)
 
     def _begin(
         self,
@@ -337,28 +303,18 @@ class Ledger:
         return int(connection.execute(query).scalar_one_or_none() or 0)
 
 
+def _person(connection: Connection, row: Row[Any]) -> Person:
+    return load_people(connection, [row.profile_id])[row.profile_id]
+
+
 def _pending(connection: Connection, message_id: str) -> Row[Any] | None:
     """Return the message if it waits, decided, and is not on its way to another partition."""
-    table = tables.messages
-    return connection.execute(
-        select(table).where(
-            table.c.message_id == message_id,
-            table.c.state == State.PENDING,
-            table.c.decide_ms.is_not(None),
-            table.c.partition != tables.NOBODYS,
-        )
-    ).one_or_none()
+    return connection.execute(_PENDING, {"message": message_id}).one_or_none()
 
 
 def _sending(connection: Connection, message_id: str, attempt: int) -> Row[Any] | None:
-    table = tables.messages
-    return connection.execute(
-        select(table).where(
-            table.c.message_id == message_id,
-            table.c.state == State.SENDING,
-            table.c.attempts == attempt,
-        )
-    ).one_or_none()
+    found = {"message": message_id, "attempt": attempt}
+    return connection.execute(_SENDING, found).one_or_none()
 
 
 def _set(connection: Connection, row: Row[Any], **values: Any) -> None:
@@ -381,8 +337,3 @@ def _blocked(connection: Connection, lane: Lane, address: str) -> frozenset[Lane
         )
     ).first()
     return frozenset({lane}) if found is not None else frozenset()
-
-
-def made(rendered: dict[str, str]) -> bytes:
-    """Return rendered parts as they are stored."""
-    return content_of(rendered).SerializeToString()

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from coterie.type.v1 import value_pb2
 from services.messaging import tables, upserts, wire
 from services.messaging.domain.gate import Recipient
 from services.messaging.domain.lanes import ADDRESS_ATTRIBUTES, Lane
 
+_CHANNELS = (int(Lane.EMAIL), int(Lane.SMS), int(Lane.PUSH))
+"""Others may come with a newer writer of the log; this one knows no way there."""
+
 ZONE = "zone"
 """The attribute that holds a person's IANA zone."""
+
+
+_people: BindParameter[int] = bindparam("people", expanding=True)
+
+# Built once: building a statement costs more than running it, and each message asks for all.
+_ATTRIBUTES = select(
+    tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value
+).where(
+    tables.attributes.c.profile_id.in_(_people),
+    tables.attributes.c.name.in_([*ADDRESS_ATTRIBUTES, ZONE]),
+)
+_CONSENTS = select(
+    tables.consents.c.profile_id, tables.consents.c.channel, tables.consents.c.status
+).where(tables.consents.c.profile_id.in_(_people), tables.consents.c.channel.in_(_CHANNELS))
+_PREFERENCES = select(tables.preferences.c.profile_id, tables.preferences.c.channel).where(
+    tables.preferences.c.profile_id.in_(_people), tables.preferences.c.channel.in_(_CHANNELS)
+)
+_SUPPRESSIONS = select(tables.suppressions.c.channel, tables.suppressions.c.digest).where(
+    tables.suppressions.c.digest.in_(bindparam("digests", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +76,9 @@ def load_engagement(connection: Connection, profile_id: int) -> list[int]:
     return list(rows.scalars())
 
 
-def _texts(connection: Connection, profile_ids: Collection[int]) -> dict[int, dict[str, str]]:
-    table = tables.attributes
+def _texts(connection: Connection, profile_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     texts: dict[int, dict[str, str]] = defaultdict(dict)
-    rows = connection.execute(
-        select(table.c.profile_id, table.c.name, table.c.value).where(
-            table.c.profile_id.in_(profile_ids), table.c.name.in_([*ADDRESS_ATTRIBUTES, ZONE])
-        )
-    )
-    for row in rows:
+    for row in connection.execute(_ATTRIBUTES, {"people": profile_ids}):
         texts[row.profile_id][row.name] = value_pb2.Value.FromString(row.value).text
     return texts
 
@@ -70,24 +87,15 @@ def _addresses(texts: Mapping[str, str]) -> dict[Lane, str]:
     return {lane: texts[name] for name, lane in ADDRESS_ATTRIBUTES.items() if texts.get(name)}
 
 
-def _consents(connection: Connection, profile_ids: Collection[int]) -> dict[int, dict[Lane, int]]:
-    table = tables.consents
+def _consents(connection: Connection, profile_ids: Sequence[int]) -> dict[int, dict[Lane, int]]:
     consents: dict[int, dict[Lane, int]] = defaultdict(dict)
-    rows = connection.execute(
-        select(table.c.profile_id, table.c.channel, table.c.status).where(
-            table.c.profile_id.in_(profile_ids)
-        )
-    )
-    for row in rows:
+    for row in connection.execute(_CONSENTS, {"people": profile_ids}):
         consents[row.profile_id][Lane(row.channel)] = row.status
     return consents
 
 
-def _preferred(connection: Connection, profile_ids: Collection[int]) -> dict[int, Lane]:
-    table = tables.preferences
-    rows = connection.execute(
-        select(table.c.profile_id, table.c.channel).where(table.c.profile_id.in_(profile_ids))
-    )
+def _preferred(connection: Connection, profile_ids: Sequence[int]) -> dict[int, Lane]:
+    rows = connection.execute(_PREFERENCES, {"people": profile_ids})
     return {row.profile_id: Lane(row.channel) for row in rows}
 
 
@@ -99,12 +107,9 @@ def _blocked(
         for profile_id, mine in addresses.items()
         for lane, address in mine.items()
     }
-    table = tables.suppressions
     found: set[tuple[int, str]] = set()
     for chunk in upserts.chunks(set(keys.values())):
-        rows = connection.execute(
-            select(table.c.channel, table.c.digest).where(table.c.digest.in_(chunk))
-        )
+        rows = connection.execute(_SUPPRESSIONS, {"digests": chunk})
         found.update((row.channel, row.digest) for row in rows)
     blocked: dict[int, set[Lane]] = defaultdict(set)
     for (profile_id, lane), digest in keys.items():

@@ -150,6 +150,7 @@ messages = Table(
     Index("messages_waking", "state", "partition", "wake_ms"),
     Index("messages_latest", "at_ms", "message_id"),
     Index("messages_of", "profile_id", "at_ms", "message_id"),
+    Index("messages_for", "campaign", "at_ms", "message_id"),
 )
 """`intent` is the whole Intent of the log. `wake_ms`: when log time next does something with it."""
 

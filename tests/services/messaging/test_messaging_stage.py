@@ -272,3 +272,24 @@ def test_the_same_story_gives_the_same_rows_on_every_engine(databases: Databases
     assert [each.name for each in world.store.messages(Selection(), None, 3)]
     for each in (world, usual, usual_story):
         each.close()
+
+
+def test_sending_works_on_every_engine(databases: Databases) -> None:
+    world = World(databases.open())
+    notebook = world.providers[Lane.SMS] = Notebook()
+    world.feed(*reachable(), tick(), intents=[send("a", index=3), send("b", 2, index=3)])
+    assert world.store.waiting(1)[0].in_flight == 2
+    asyncio.run(world.dispatch())
+    assert world.store.waiting(1)[0].in_flight == 0
+    assert [letter.text for letter in notebook.letters] == ["Hey Beth"]
+    assert world.fate("a") == (SENT, "")
+    assert world.fate("b") == (DISCARDED, "no_address")
+    assert world.store.suppress(Lane.SMS, PHONE, 1, NOON) == NOON
+    assert world.store.suppress(Lane.SMS, PHONE, 2, NOON + 1) == NOON
+    world.feed(tick(), at=NOON + SECOND, intents=[send("c", at=NOON + SECOND)])
+    assert world.fate("c") == (DISCARDED, "suppressed")
+    assert world.store.unsuppress(Lane.SMS, PHONE)
+    found = world.store.messages(Selection(BETH, "welcome"), None, 10)
+    assert [each.intend_time.ToMilliseconds() - NOON for each in found] == [SECOND, 0, 0]
+    assert len(world.store.messages(Selection(), (NOON + SECOND, ""), 10)) == 2
+    world.close()
