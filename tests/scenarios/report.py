@@ -28,7 +28,7 @@ def failed(runs: Iterable[Played]) -> bool:
 
 
 def _rows(runs: Sequence[Played]) -> Iterator[str]:
-    width = max([len(run.scenario.name) for run in runs], default=8)
+    width = max(len("scenario"), *(len(run.scenario.name) for run in runs), 0)
     yield f"{'scenario':{width}}  partitions  holds  fails  not yet"
     total: Counter[str] = Counter()
     for run in runs:
