@@ -43,7 +43,7 @@ TURNS = 60
 ROUNDS_TO_REST = 400
 PAUSES_DEEP = 2
 OWNERS_OF_A_ROLE = 2
-SNAPSHOT_FACTS = 4
+SNAPSHOT_FACTS = 1
 RULES = {
     "seen": Aggregate(Rows(Scope.EVENT, ("view",)), Fold.EXISTS),
     "regular": Compare(
@@ -97,7 +97,8 @@ class CrossingWorld:
 
     def run(self) -> None:
         """Live through the turns and come to rest."""
-        self.send(*definitions())
+        pack = InboundPack(inputs=definitions()).SerializeToString()
+        self._calm_log("inbound").append([Entry(pack)])
         for _ in range(TURNS):
             self._turn()
         self.faults.stop()

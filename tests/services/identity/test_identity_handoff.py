@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from google.protobuf.message import DecodeError
 from identity_stages import (
     START_MS,
     Workplace,
@@ -19,6 +21,7 @@ from coterie.log.v1.facts_pb2 import Fact
 from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
 from services.identity import applying, stage
 from services.identity.domain.graph import partition_of
+from services.kit.log.port import Entry
 from tests.databases import Databases
 
 PARTITIONS = 3
@@ -342,3 +345,13 @@ def test_a_process_that_dies_on_the_way_gives_the_same_facts(
             place.restart()
     assert (place.payloads(), place.tables(), place.derivation.state.state_hash()) == expected
     place.close()
+
+
+def test_a_record_that_was_set_aside_leaves_what_waits_as_it_is(world: Workplace) -> None:
+    world.take(link("l1", EAST, WEST))
+    world.inbound.append([Entry(b"\xff")])
+    for _ in range(4):
+        with suppress(DecodeError):
+            world.run()
+    assert world.stage.dead_letters == 1
+    assert bodies(world.take(handoff(crossing(world)), partition=1)) == ["profiles_merged"]

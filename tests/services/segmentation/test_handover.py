@@ -213,3 +213,12 @@ def test_a_history_without_end_is_cut_at_its_old_end(monkeypatch: pytest.MonkeyP
     assert len(state) <= 2_000
     assert kept
     assert kept == events[-len(kept) :]
+
+
+def test_a_revision_is_reached_once_nothing_before_it_waits(old: Side) -> None:
+    pack = FactPack(inbound_seq=9, waiting_seq=4)
+    old.stage.apply([Record(9, pack.SerializeToString(), 9)])
+    assert (old.partition.inbound_seq, old.partition.settled_seq) == (9, 3)
+    pack = FactPack(inbound_seq=10)
+    old.stage.apply([Record(10, pack.SerializeToString(), 10)])
+    assert old.partition.settled_seq == 10
