@@ -169,18 +169,17 @@ async def measure(client: Client, phones: TimedPhones, count: int, rate: int) ->
 
 async def run(count: int, rate: int) -> None:
     configure_logs("warning")
-    async with TimedPhones() as phones:
-        with tempfile.TemporaryDirectory() as folder:
-            config = Config(
-                data_dir=Path(folder) / "data", ports=FREE_PORTS, providers={"sms": phones.url}
-            )
-            suite = Suite(config)
-            await suite.start()
-            try:
-                async with Client(suite.addresses()) as client:
-                    await measure(client, phones, count, rate)
-            finally:
-                await suite.stop()
+    with TimedPhones() as phones, tempfile.TemporaryDirectory() as folder:
+        config = Config(
+            data_dir=Path(folder) / "data", ports=FREE_PORTS, providers={"sms": phones.url}
+        )
+        suite = Suite(config)
+        await suite.start()
+        try:
+            async with Client(suite.addresses()) as client:
+                await measure(client, phones, count, rate)
+        finally:
+            await suite.stop()
 
 
 def main() -> None:

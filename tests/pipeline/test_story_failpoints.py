@@ -118,7 +118,7 @@ async def look(addresses: dict[str, str]) -> tuple[list[int], tuple[str, ...]]:
 
 async def crash_and_go_on(prepared: Path, directory: Path, failpoint: str) -> Outcome:
     shutil.copytree(prepared / "data", directory / "data")
-    async with Phones() as phones:
+    with Phones() as phones:
         providers = {"sms": phones.url}
         process, addresses = start_all(directory, failpoint=failpoint, providers=providers)
         scene = await play(addresses, 0)

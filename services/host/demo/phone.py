@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable
@@ -45,18 +44,19 @@ class Phones:
         """Return what has arrived at a number, in order."""
         return [text for text in list(self._texts.values()) if text.to == number]
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self._server.shutdown)
+        self._server.shutdown()
         self._server.server_close()
+        self._thread.join()
 
     def _take(self, text: Text) -> None:
         self.deliveries += 1

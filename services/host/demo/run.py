@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,26 +50,25 @@ async def play_own(narrator: Narrator, *, fast: bool) -> None:
     Raises StoryFailed where the story does not come out.
     """
     tempo = SECONDS if fast else DAYS
-    async with Phones() as phones:
-        with tempfile.TemporaryDirectory(prefix="coterie-demo-") as folder:
-            suite = Suite(
-                Config(
-                    data_dir=Path(folder) / "data",
-                    clock="system" if fast else "virtual",
-                    ports=FREE_PORTS,
-                    providers={"sms": phones.url},
-                )
+    with Phones() as phones, tempfile.TemporaryDirectory(prefix="coterie-demo-") as folder:
+        suite = Suite(
+            Config(
+                data_dir=Path(folder) / "data",
+                clock="system" if fast else "virtual",
+                ports=FREE_PORTS,
+                providers={"sms": phones.url},
             )
-            await suite.start()
-            try:
-                async with Client(suite.addresses()) as client:
-                    pace: Pace = (
-                        Seconds(client, SystemClock()) if fast else Leaps(client, STORY_STARTS_MS)
-                    )
-                    cast = await _play(client, pace, tempo, narrator)
-                    _check_phones(phones, cast)
-            finally:
-                await suite.stop()
+        )
+        await suite.start()
+        try:
+            async with Client(suite.addresses()) as client:
+                pace: Pace = (
+                    Seconds(client, SystemClock()) if fast else Leaps(client, STORY_STARTS_MS)
+                )
+                cast = await _play(client, pace, tempo, narrator)
+                _check_phones(phones, cast)
+        finally:
+            await suite.stop()
 
 
 async def play_at(addresses: Mapping[str, str], narrator: Narrator) -> None:
@@ -88,6 +88,7 @@ async def _play(client: Client, pace: Pace, tempo: Tempo, narrator: Narrator) ->
     await define(client, definitions)
     for scene in scenes(tempo, beth, ann):
         await _show(scene, pace, diary, narrator)
+    await _await_message(cast)
     await _check(cast)
     await _explain(cast, narrator)
     return cast
@@ -117,6 +118,19 @@ async def _show(scene: Scene, pace: Pace, diary: Diary, narrator: Narrator) -> N
     if inputs:
         await pace.send(inputs, scene.at_ms)
         await diary.look()
+
+
+async def _await_message(cast: _Cast) -> None:
+    """Return once the message to Beth has its last word, or a busy machine has had its time."""
+    pending = {message_types.MESSAGE_STATE_PENDING, message_types.MESSAGE_STATE_SENDING}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                await cast.diary.look()
+                states = {each.state for each in await cast.diary.messages(cast.beth)}
+                if states - pending:
+                    return
+                await asyncio.sleep(LOOK_S)
 
 
 async def _check(cast: _Cast) -> None:
