@@ -7,9 +7,10 @@ its reason, or pending on a channel until an instant.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from coterie.log.v1 import intents_pb2
 from services.kit.ids import partition_of
@@ -22,6 +23,13 @@ from services.messaging.recipients import Person, load_engagement, load_people
 
 _REASONS = {"expired": "expired", "merged": "merged"}
 """What a withdrawal is told by, where it is more than that."""
+
+
+_DECIDED = (
+    update(tables.messages)
+    .where(tables.messages.c.message_id == bindparam("of"))
+    .values({name: bindparam(name) for name in ("lane", "decide_ms", "address", "wake_ms")})
+)
 
 
 class Decisions:
@@ -43,13 +51,17 @@ class Decisions:
         named = {intent.profile_id for intent in intents}
         redirects = merges.find_redirects(connection, named)
         away = self._departed(connection, named)
+        rows: list[upserts.Row] = []
         for intent in intents:
             if intent.WhichOneof("body") == "cancel":
+                # It may withdraw what the same input asked for.
+                upserts.keep_first(connection, tables.messages, rows)
+                rows = []
                 self._withdraw(connection, intent, log_time_ms)
                 continue
             profile_id = merges.follow(redirects, intent.profile_id)
-            row = _new_row(intent, profile_id, is_away=intent.profile_id in away)
-            upserts.keep_first(connection, tables.messages, [row])
+            rows.append(_new_row(intent, profile_id, is_away=intent.profile_id in away))
+        upserts.keep_first(connection, tables.messages, rows)
 
     def has_undecided(self, connection: Connection) -> bool:
         """Return whether any message of the partition waits to be decided."""
@@ -68,13 +80,34 @@ class Decisions:
         if not rows:
             return
         people = load_people(connection, [row.profile_id for row in rows])
+        checks: list[upserts.Row] = []
+        pending: list[upserts.Row] = []
         for row in rows:
             intent = intents_pb2.Intent.FromString(row.intent)
-            if intent.traceparent:
-                with self._tracing.span("messaging.decide", intent.traceparent):
-                    self._decide(connection, row, intent, people[row.profile_id], over_ms)
-            else:
-                self._decide(connection, row, intent, people[row.profile_id], over_ms)
+            with self._span(intent.traceparent):
+                verdict = gate.decide(
+                    intent.send.channels,
+                    people[row.profile_id].recipient,
+                    marketing=wire.is_marketing(intent.send),
+                )
+                checks += _check_rows(row.message_id, verdict)
+                decide_ms = max(over_ms, row.at_ms)
+                if verdict.lane is None:
+                    ended = Ended(State.DISCARDED, verdict.reason)
+                    end(connection, row, ended, over_ms, decide_ms=decide_ms)
+                    continue
+            decided = {"of": row.message_id, "lane": int(verdict.lane), "decide_ms": decide_ms}
+            wake_ms = self._wake_ms(connection, row, intent.send, people[row.profile_id], over_ms)
+            pending.append({**decided, "address": verdict.address, "wake_ms": wake_ms})
+        if checks:
+            connection.execute(insert(tables.checks), checks)
+        if pending:
+            connection.execute(_DECIDED, pending)
+
+    def _span(self, traceparent: str) -> AbstractContextManager[object]:
+        if not traceparent:
+            return nullcontext()
+        return self._tracing.span("messaging.decide", traceparent)
 
     def _undecided(self) -> tuple[Any, ...]:
         table = tables.messages
@@ -84,37 +117,21 @@ class Decisions:
             table.c.decide_ms.is_(None),
         )
 
-    def _decide(
+    def _wake_ms(
         self,
         connection: Connection,
         row: Row[Any],
-        intent: intents_pb2.Intent,
+        send: intents_pb2.SendIntent,
         person: Person,
         over_ms: int,
-    ) -> None:
-        send = intent.send
-        verdict = gate.decide(send.channels, person.recipient, marketing=wire.is_marketing(send))
-        keep_checks(connection, row.message_id, verdict)
-        decided = {"decide_ms": max(over_ms, row.at_ms)}
-        if verdict.lane is None:
-            end(connection, row, Ended(State.DISCARDED, verdict.reason), over_ms, **decided)
-            return
-        from_ms = row.at_ms if self._exact else max(row.at_ms, over_ms)
-        due_ms = row.at_ms
+    ) -> int:
+        """Return when to send, or when the message expires where that is before."""
+        due_ms = int(row.at_ms)
         if wire.is_optimal(send):
+            from_ms = due_ms if self._exact else max(due_ms, over_ms)
             zone = zone_of(person.zone, self._default_zone)
             due_ms = optimal_ms(from_ms, load_engagement(connection, row.profile_id), zone)
-        table = tables.messages
-        connection.execute(
-            update(table)
-            .where(table.c.message_id == row.message_id)
-            .values(
-                lane=int(verdict.lane),
-                address=verdict.address,
-                wake_ms=min(due_ms, send.expire_ms or due_ms),
-                **decided,
-            )
-        )
+        return min(due_ms, send.expire_ms or due_ms)
 
     def _withdraw(
         self, connection: Connection, intent: intents_pb2.Intent, log_time_ms: int
@@ -142,8 +159,14 @@ class Decisions:
 def keep_checks(connection: Connection, message_id: str, verdict: gate.Verdict) -> None:
     """Keep what was looked at, in place of what was looked at before."""
     table = tables.checks
-    connection.execute(table.delete().where(table.c.message_id == message_id))
-    rows = [
+    connection.execute(delete(table).where(table.c.message_id == message_id))
+    rows = _check_rows(message_id, verdict)
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _check_rows(message_id: str, verdict: gate.Verdict) -> list[upserts.Row]:
+    return [
         {
             "message_id": message_id,
             "number": number,
@@ -154,8 +177,6 @@ def keep_checks(connection: Connection, message_id: str, verdict: gate.Verdict) 
         }
         for number, check in enumerate(verdict.checks, 1)
     ]
-    if rows:
-        connection.execute(insert(table), rows)
 
 
 def end(

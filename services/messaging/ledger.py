@@ -265,7 +265,8 @@ class Ledger:
         )
         unanswered = row.unanswered + (answer.outcome is Outcome.NO_ANSWER)
         now_ms = self._over_ms(connection, row)
-        marketing = wire.is_marketing(intents_pb2.Intent.FromString(row.intent).send)
+        send = intents_pb2.Intent.FromString(row.intent).send
+        marketing = wire.is_marketing(send)
         tried = Tried(row.attempts, unanswered, row.first_ms)
         match follow_up(answer, tried, now_ms, idempotent=idempotent, marketing=marketing):
             case Again(at_ms):
@@ -274,7 +275,7 @@ class Ledger:
                     row,
                     state=int(State.PENDING),
                     unanswered=unanswered,
-                    wake_ms=at_ms,
+                    wake_ms=min(at_ms, send.expire_ms or at_ms),
                 )
             case Ended() as ended:
                 values: dict[str, Any] = {"unanswered": unanswered}

@@ -363,3 +363,61 @@ def test_one_trace_goes_from_the_ingest_call_to_the_provider_call(data_dir: Path
     ]
     assert len(whole) == 1, names
     assert "messaging.decide" in whole[0]
+
+
+def lose(data_dir: Path) -> None:
+    for file in data_dir.glob("messaging.db*"):
+        file.unlink()
+
+
+def test_tables_that_are_lost_come_back_from_the_log_and_nothing_is_sent_again(
+    data_dir: Path,
+) -> None:
+    async def story() -> None:
+        async with open_http_mailbox() as mailbox:
+            providers = {"sms": mailbox.url}
+            async with running(data_dir, providers=providers) as app:
+                extension = profile_pb.ExtendSchemaRequest(schema=SCHEMA)
+                await app.client.profile.ExtendSchema(extension)
+                await greet(app)
+                await agree(app)
+                await app.send(event("v1", "store_entry", "crm:beth", received=NOON + SECOND))
+                await app.client.advance(NOON + 2 * SECOND)
+                (before,) = await messages(app)
+            lose(data_dir)
+            async with running(data_dir, providers=providers) as app:
+                await app.client.advance(NOON + 3 * SECOND)
+                (after,) = await messages(app)
+                assert (after.state, after.send_time) == (before.state, before.send_time)
+                assert after.profile_id == before.profile_id
+                await app.send(event("v2", "store_entry", "crm:beth", received=NOON + 4 * SECOND))
+                await app.client.advance(NOON + 4 * SECOND)
+            assert len(mailbox.requests) == 2
+            assert len(mailbox.taken) == 2
+
+    asyncio.run(story())
+
+
+def test_a_person_who_comes_from_another_partition_brings_what_waits(data_dir: Path) -> None:
+    """Whoever is merged across partitions is one person to messaging too: address and consent."""
+
+    async def story(app: App, mailbox: HttpMailbox) -> None:
+        await greet(app)
+        people = [f"ecid:{number}" for number in range(8)]
+        for number, person in enumerate(people):
+            at = NOON + (number + 1) * SECOND
+            await app.send(event(f"p{number}", "product_view", person, received=at))
+        await agree(app)
+        await app.client.advance(NOON + 20 * SECOND)
+        link = [event("l", "product_view", "crm:beth " + " ".join(people[:4]), received=NOON)]
+        link[0].received_time.CopyFrom(stamp(NOON + 21 * SECOND))
+        await app.send(*link)
+        await app.client.advance(NOON + 30 * SECOND)
+        for number, person in enumerate(people[:4]):
+            at = NOON + (31 + number) * SECOND
+            await app.send(event(f"v{number}", "store_entry", person, received=at))
+            await app.client.advance(at)
+        assert [each.body["to"] for each in mailbox.requests] == [PHONE] * 4
+        assert len(await messages(app, who=who("crm:beth"))) == 4
+
+    play(data_dir, story, partitions=4)

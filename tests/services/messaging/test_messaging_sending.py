@@ -193,7 +193,8 @@ def test_what_was_not_sent_before_it_expired_is_not_sent(world: World) -> None:
         await world.dispatch()
         assert world.fate() == (PENDING, "")
         mailbox.behaviour = answer("200 OK")
-        world.feed(tick(), at=NOON + 60 * SECOND)
+        assert world.store.waiting(1)[0].next_due_ms == NOON + 30 * SECOND
+        world.feed(tick(), at=NOON + 30 * SECOND)
         await world.dispatch()
         assert world.fate() == (DISCARDED, "expired")
         assert len(mailbox.requests) == 1
