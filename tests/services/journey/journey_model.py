@@ -7,9 +7,9 @@ and looks at every instance after every input.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import Any
 
+from journey_people import Published, Walker, millis, nearest, plain_event
 from pyroaring import BitMap
 
 from coterie.journey.v1 import journey_pb2
@@ -22,35 +22,6 @@ from segcore.rule_json import from_json
 from services.kit.ids import derive_id, profile_id
 
 OUTCOMES = {3: "sent", 4: "discarded", 5: "failed", 6: "unknown", 7: "cancelled"}
-
-
-@dataclass
-class Walker:
-    """One instance."""
-
-    id: str
-    journey: str
-    version: int
-    person: int
-    key: str
-    entry: int
-    trigger: Event | None
-    expire: int | None
-    at: int = 0
-    due: int | None = None
-    message: str = ""
-    end: tuple[int, str] | None = None
-    visits: list[list[Any]] = field(default_factory=list)
-    count: int = 0
-
-
-@dataclass
-class Published:
-    """One version: the definition as it came, and its conditions."""
-
-    definition: journey_pb2.Journey
-    rules: dict[str, Any]
-    open: bool = True
 
 
 class Model:
@@ -387,21 +358,3 @@ class Model:
             )
             is True
         )
-
-
-def nearest(walker: Walker) -> int | None:
-    instants = [at for at in (walker.due, walker.expire) if at is not None]
-    return min(instants, default=None)
-
-
-def millis(duration: Any) -> int:
-    return int(duration.ToMilliseconds())
-
-
-def plain_event(fact: facts_pb2.Fact) -> Event:
-    event = fact.event
-    occurred = event.occurred_time.ToMilliseconds()
-    if not event.HasField("occurred_time"):
-        occurred = fact.received_ms
-    properties = {name: value.text for name, value in event.properties.items()}
-    return Event(event.event_id, event.type, occurred, fact.received_ms, ":", properties)
