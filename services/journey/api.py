@@ -59,7 +59,7 @@ class JourneyApi(rpc.JourneyServiceServicer):
     ) -> pb.GetJourneyResponse:
         """Return one version, or the newest."""
         journey_id, version = parse_journey(request.name, "name")
-        found = await self._journeys.get(journey_id, version)
+        found = await self._journeys.get(journey_id, version, request.consistency)
         return pb.GetJourneyResponse(journey=render_version(found))
 
     async def ListJourneys(
@@ -68,7 +68,9 @@ class JourneyApi(rpc.JourneyServiceServicer):
         """Return one page of journeys."""
         size = paging.page_size(request.page_size)
         key = paging.read_page_token(request, request.page_token)
-        found = await self._journeys.list_after(str(key[0]) if key else "", size + 1)
+        found = await self._journeys.list_after(
+            str(key[0]) if key else "", size + 1, request.consistency
+        )
         page = found[:size]
         response = pb.ListJourneysResponse(journeys=[render_version(each) for each in page])
         if len(found) > size:

@@ -39,15 +39,21 @@ class Journeys:
         self._freshness = freshness
         self._latest = latest
 
-    async def get(self, journey_id: str, version: int) -> StoredVersion:
+    async def get(
+        self, journey_id: str, version: int, consistency: consistency_pb2.Consistency
+    ) -> StoredVersion:
         """Return one version, or the newest for 0; raises NotFound."""
+        await settle(consistency, self._freshness, self._latest)
         found = await asyncio.to_thread(self._store.version, journey_id, version)
         if found is None:
             raise journey_not_found(journey_id)
         return found
 
-    async def list_after(self, after: str, limit: int) -> list[StoredVersion]:
+    async def list_after(
+        self, after: str, limit: int, consistency: consistency_pb2.Consistency
+    ) -> list[StoredVersion]:
         """Return the newest version of each journey, by id."""
+        await settle(consistency, self._freshness, self._latest)
         return await asyncio.to_thread(self._store.newest_versions, after, limit)
 
     async def instance(
@@ -67,7 +73,7 @@ class Journeys:
         """Return instances, the latest entry first; raises NotFound for an unknown journey."""
         await settle(consistency, self._freshness, self._latest)
         if wanted.journey_id:
-            await self.get(wanted.journey_id, 0)
+            await self.get(wanted.journey_id, 0, consistency_pb2.Consistency())
         return await asyncio.to_thread(self._store.instances, wanted)
 
     async def person(
