@@ -160,7 +160,10 @@ def _print_audiences(audiences: list[audience_pb2.Audience]) -> None:
     if not audiences:
         click.echo("there is no audience yet; `coterie audience create` saves one")
         return
-    rows = [(each.name.partition("/")[2], _size(each), each.rule) for each in audiences]
+    rows = [
+        (each.name.partition("/")[2], _size(each), " ".join(each.rule.split()))
+        for each in audiences
+    ]
     click.echo(report.table(("audience", "members", "rule"), rows))
 
 

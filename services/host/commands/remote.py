@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from coterie.type.v1 import identity_pb2
 from services.kit.config import ConfigError, load_config
@@ -54,4 +56,19 @@ def _line(error: grpc.RpcError, service: str, target: str) -> str:
     code, details = error.code(), error.details()
     if code == grpc.StatusCode.UNAVAILABLE:
         return f"{service} does not answer at {target}; is `coterie up` running? ({details})"
+    mistakes = _mistakes(error)
+    if len(mistakes) > 1:
+        # The message tells the first one alone: a file with three mistakes is mended at one go.
+        lines = [each.replace("\n", "\n  ") for each in mistakes]
+        return "\n  ".join([f"{len(mistakes)} mistakes ({code.name})", *lines])
     return f"{details} ({code.name})"
+
+
+def _mistakes(error: grpc.RpcError) -> list[str]:
+    """Return the field mistakes that a status carries, each with its place."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it is a Call too
+    found = error_details_pb2.BadRequest()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(found):
+            return [f"{each.field}: {each.description}" for each in found.field_violations]
+    return []

@@ -18,6 +18,8 @@ from coterie.type.v1 import message_pb2 as message_types
 from services.host.client import Client
 from services.host.demo.story import Person
 
+CAMPAIGN = "in_store_nudge"
+"""As the journey's file says."""
 CAUSES = {
     audience_pb2.CAUSE_CLOCK: "by time alone",
     audience_pb2.CAUSE_EVENT: "at once",
@@ -65,8 +67,8 @@ class Diary:
         self._told |= fresh
 
     async def messages(self, person: Person) -> list[message_pb2.Message]:
-        """Return all messages to somebody, the latest first."""
-        request = messaging_service_pb2.ListMessagesRequest(who=person.who)
+        """Return the story's messages to somebody, the latest first: others have their own."""
+        request = messaging_service_pb2.ListMessagesRequest(who=person.who, campaign=CAMPAIGN)
         return list((await self._client.messaging.ListMessages(request)).messages)
 
     async def instances(self, person: Person) -> list[journey_pb2.Instance]:
