@@ -22,7 +22,9 @@ help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | \
 		awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(STAMPS)/demo ## See it work: replay real purchases, build audiences, explain one
+demo: $(STAMPS)/demo ## See it work: a story from visit to message, then a year of real shopping
+	@$(BIN)/coterie demo
+	@echo
 	@$(BIN)/coterie replay --demo
 
 up: $(STAMPS)/demo ## Run all services on this machine, until Ctrl-C
