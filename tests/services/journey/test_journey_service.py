@@ -213,3 +213,34 @@ def test_a_version_that_was_begun_with_other_conditions_is_passed_over(tmp_path:
         assert len(await instances(app)) == 1
 
     play(tmp_path, story)
+
+
+def test_who_moves_between_partitions_goes_on_where_they_were(tmp_path: Path) -> None:
+    count = 8
+
+    async def story(app: App) -> None:
+        await publish(app, nudge())
+        for number in range(count):
+            await app.send(
+                event(f"a{number}", "store_entry", f"ecid:{number}", received=NOON),
+                event(f"b{number}", "product_view", f"crm:{number}", received=NOON),
+            )
+        await app.client.advance(NOON + HOUR)
+        before = await instances(app, live_only=True)
+        for number in range(count):
+            both = f"crm:{number} ecid:{number}"
+            await app.send(event(f"c{number}", "product_view", both, received=NOON + 2 * HOUR))
+        await app.client.advance(NOON + 2 * HOUR)
+        after = await instances(app, live_only=True)
+        assert [each.name for each in after] == [each.name for each in before]
+        moved = {each.profile_id >> 32 for each in before} - {0}
+        assert moved, "expected people in several partitions"
+        await app.send(event("d", "purchase", "ecid:0", received=NOON + 3 * HOUR))
+        await app.client.advance(NOON + 4 * DAY)
+        found = await instances(app)
+        reasons = sorted(each.end_reason for each in found)
+        completed = journey_pb2.END_REASON_COMPLETED
+        assert reasons == [completed] * (count - 1) + [journey_pb2.END_REASON_EXIT_RULE]
+        assert {each.enter_time.ToMilliseconds() for each in found} == {NOON}
+
+    play(tmp_path, story, partitions=4)
