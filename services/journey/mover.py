@@ -88,7 +88,7 @@ class Mover:
             self._keep(moved, instance.traceparent, cause)
 
     def _keep(self, moved: Move, former: str, cause: Cause) -> None:
-        """Store a move. Its span is in the trace of what caused it, else one of its own.
+        """Store a move. Its span is in the trace of what caused it, else the first of a new one.
 
         Either way it links to the span of the former step, which a wait has ended.
         """
@@ -96,7 +96,11 @@ class Mover:
         if not (self._tracing.enabled and traced):
             self._store(moved, cause, "")
             return
-        with self._tracing.span("journey.step", cause.traceparent, links=[former]) as span:
+        if cause.traceparent:
+            step = self._tracing.span("journey.step", cause.traceparent, links=[former])
+        else:
+            step = self._tracing.continuation("journey.step", former)
+        with step as span:
             span.set_attribute("coterie.journey", moved.instance.journey_id)
             span.set_attribute("coterie.step", moved.instance.step)
             self._store(moved, cause, self._tracing.current_traceparent())

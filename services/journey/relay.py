@@ -67,12 +67,14 @@ class Relay:
 
     def relay(self, facts_seq: int, log_time_ms: int, *, departures: bool) -> None:
         """Append all that the tables hold up to `facts_seq` and the logs do not."""
-        self._relay_intents(facts_seq)
+        appended = self._relay_intents(facts_seq)
         if departures:
             self._relay_handoffs(log_time_ms)
-        failpoint("journey.relayed")
+        if appended:
+            failpoint("journey.relayed")
 
-    def _relay_intents(self, facts_seq: int) -> None:
+    def _relay_intents(self, facts_seq: int) -> bool:
+        """Append the intents that are missing; return whether any record was."""
         last = self._intents.last()
         done = last.source if last is not None else 0
         entries = self._stored(done) if done < facts_seq else []
@@ -83,6 +85,7 @@ class Relay:
         for part in _appends(entries):
             end = self._intents.append(part, end)
         self._relayed = facts_seq
+        return bool(entries)
 
     def _stored(self, after: int) -> list[Entry]:
         with self._database.read() as connection:
