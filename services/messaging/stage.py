@@ -51,6 +51,7 @@ class MessagingProjection:
         self._decisions = Decisions(partition, zone, tracing, exact=exact)
         self._time_ms = 0
         self._over_ms = 0
+        self._settled_seq = 0
         self.inbound_seq = 0
         self.log_time_ms = 0
 
@@ -61,6 +62,8 @@ class MessagingProjection:
         rows = FactRows()
         for record in records:
             pack = facts_pb2.FactPack.FromString(record.payload)
+            # What waits for a merge across partitions has had no effect yet.
+            self._settled_seq = pack.waiting_seq - 1 if pack.waiting_seq else record.source
             intents = _intents(record)
             if not waiting and not intents:
                 rows.read(pack.facts, pack.inbound_seq)
@@ -72,12 +75,13 @@ class MessagingProjection:
             waiting = self._decisions.has_undecided(connection)
         self._flush(connection, rows)
         self._decide(connection)
-        self._write_progress(connection, records[-1].source)
+        self._write_progress(connection, self._settled_seq)
 
     def committed(self, records: Sequence[Record]) -> None:
         """Let readers and the dispatcher know what is on disk now."""
         failpoint("messaging.committed")
-        self.inbound_seq = records[-1].source
+        del records
+        self.inbound_seq = self._settled_seq
         self.log_time_ms = self._time_ms
         self._reached(self.inbound_seq)
 
@@ -97,6 +101,7 @@ class MessagingProjection:
         self._time_ms, self._over_ms = self._stored_times(connection)
         letter = {"partition": self._partition, "facts_seq": record.seq, "error": error}
         connection.execute(insert(tables.dead_letters), [letter])
+        self._settled_seq = record.source
         self._write_progress(connection, record.source)
 
     def _take(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.identity import stage
+from services.identity.domain import transit
 from tests.sim.crossing import CrossingWorld
 
 WORLDS = 40
@@ -15,6 +16,8 @@ def test_who_crosses_arrives_once_and_whole(
     quarter: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SAVE_RECORDS", 4)
+    # Of the services that hand a person over, these worlds have one.
+    monkeypatch.setattr(transit, "HANDING_OVER", ("segmentation",))
     crossed = 0
     for seed in range(quarter * WORLDS // 4, (quarter + 1) * WORLDS // 4):
         world = CrossingWorld(seed, 3, tmp_path / f"three-{seed}")
