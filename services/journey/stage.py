@@ -14,7 +14,6 @@ from services.journey.relay import Relay
 from services.journey.turn import Turn
 from services.journey.upserts import replace_rows
 from services.journey.working import Working, next_due_ms
-from services.kit.failpoints import failpoint
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
@@ -78,7 +77,6 @@ class JourneyProjection:
 
     def committed(self, records: Sequence[Record]) -> None:
         """Tell the logs, then those who wait for these records."""
-        failpoint("journey.committed")
         self._relay.relay(records[-1].seq, self._next_time_ms, departures=self._departures)
         self._show(records[-1].source)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from coterie.log.v1 import facts_pb2, intents_pb2
-from services.kit.failpoints import failpoint
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
@@ -79,7 +78,6 @@ class MessagingProjection:
 
     def committed(self, records: Sequence[Record]) -> None:
         """Let readers and the dispatcher know what is on disk now."""
-        failpoint("messaging.committed")
         del records
         self.inbound_seq = self._settled_seq
         self.log_time_ms = self._time_ms
