@@ -34,6 +34,10 @@ READ = (
 """Expectations that are read at their instant; the others are judged by all that happened."""
 
 
+WRONG = (LookupError, TypeError, ValueError, AttributeError)
+"""What an expectation brings about that is not of the form that its kind has."""
+
+
 class Reader:
     """Reads the expectations that speak of one instant, while it lasts."""
 
@@ -51,7 +55,10 @@ class Reader:
         }
 
     async def read(self, claim: Claim) -> Verdict:
-        return await self._readers[claim.kind](claim.body)
+        try:
+            return await self._readers[claim.kind](claim.body)
+        except WRONG as error:
+            return _not_understood(error)
 
 
 class Judge:
@@ -79,7 +86,10 @@ class Judge:
         if claim.kind in READ:
             return self._read[claim.index]
         if claim.kind in self._judges:
-            return self._judges[claim.kind](claim.body)
+            try:
+                return self._judges[claim.kind](claim.body)
+            except WRONG as error:
+                return _not_understood(error)
         return fails(f"unknown kind of expectation {claim.kind!r}")
 
     def _journey(self, claim: Claim) -> Verdict:
@@ -88,3 +98,7 @@ class Judge:
         horizon = self._horizons.of_journey(person, claim.body["name"])
         at_ms = self._record.scenario.end_ms if claim.at_ms is None else claim.at_ms
         return horizon.verdict() if horizon.at_ms <= at_ms else self._read[claim.index]
+
+
+def _not_understood(error: Exception) -> Verdict:
+    return fails(f"the expectation is not understood: {type(error).__name__}: {error}")
