@@ -30,13 +30,14 @@ from services.kit.failpoints import FAILPOINTS
 from tests.pipeline.processes import start_all, stop
 
 BETH, ANN = people("again")
-EARLY, LATE = "", ":6"
+LEAVING, WAITING = ":15", ":22"
+ONCE_A_STORY = ("messaging.claimed", "messaging.called", "messaging.settled", "messaging.reported")
 VISITS = [
     (name, visit)
     for name in FAILPOINTS
-    for visit in ((EARLY,) if name.startswith("messaging") else (EARLY, LATE))
+    for visit in (("",) if name in ONCE_A_STORY else (LEAVING, WAITING))
 ]
-"""Each place the first time that the story passes it, and some time later."""
+"""Each place as people leave the store, and as Beth waits: so many visits come before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def test_a_kill_anywhere_changes_nothing(
 def main() -> None:
     """Print the table."""
     counted = f"{'texts to Beth':>13} {'to Ann':>6} {'deliveries':>10}"
-    head = f"{'failpoint':24} {'in scene':8} {counted}"
+    head = f"{'failpoint':26} {'in scene':8} {counted}"
     click.echo(f"{head}  journeys")
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared"
@@ -161,7 +162,7 @@ def main() -> None:
             seen = asyncio.run(crash_and_go_on(prepared, directory, name + visit))
             where = str(seen.scene) if seen.crashed else "never"
             counts = f"{seen.to_beth:13} {seen.to_ann:6} {seen.deliveries:10}"
-            click.echo(f"{name + visit:24} {where:8} {counts}  {', '.join(seen.ends)}")
+            click.echo(f"{name + visit:26} {where:8} {counts}  {', '.join(seen.ends)}")
 
 
 if __name__ == "__main__":
