@@ -7,8 +7,8 @@ from sqlalchemy import Connection, select
 from coterie.type.v1 import change_pb2
 from segcore.instance import CatalogItem
 from services.journey import tables
-from services.journey.upserts import replace_rows
 from services.journey.wire import catalog_item_of
+from services.kit.upserts import keep_last
 
 _table = tables.catalog_items
 
@@ -54,5 +54,5 @@ class Catalog:
             for sku in self._changed
             if (item := self._items[sku]) is not None
         ]
-        replace_rows(self._connection, _table, rows)
+        keep_last(self._connection, _table, rows)
         self._changed.clear()

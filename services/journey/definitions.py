@@ -11,9 +11,9 @@ from coterie.log.v1 import definition_pb2, facts_pb2
 from services.journey import tables
 from services.journey.conditions import Version, version_of
 from services.journey.domain.walk import Walk
-from services.journey.upserts import keep_first
 from services.journey.wire import journey_of
 from services.kit.ids import derive_id
+from services.kit.upserts import keep_first
 
 _Number = tuple[str, int]
 

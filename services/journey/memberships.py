@@ -11,8 +11,8 @@ from pyroaring import BitMap
 from sqlalchemy import Connection, select
 
 from services.journey import tables
-from services.journey.upserts import replace_rows
 from services.kit.ids import ordinal_of, partition_of
+from services.kit.upserts import keep_last
 
 CHUNK_BITS = 16
 _LOW = (1 << CHUNK_BITS) - 1
@@ -77,7 +77,7 @@ class Memberships:
             }
             for number, audience_id in self._changed
         ]
-        replace_rows(self._connection, tables.memberships, rows)
+        keep_last(self._connection, tables.memberships, rows)
         self._changed.clear()
 
     def _chunk(self, number: int, audience_id: str) -> BitMap:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select, update
 
 from services.journey import tables
-from services.journey.upserts import keep_first
+from services.kit.upserts import keep_first
 
 _redirects = tables.redirects
 _departures = tables.departures

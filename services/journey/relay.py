@@ -16,11 +16,11 @@ from sqlalchemy import Connection, delete, select
 from coterie.log.v1 import inbound_pb2, intents_pb2
 from services.journey import people, tables
 from services.journey.intents import packs_of
-from services.journey.upserts import replace_rows
 from services.kit.failpoints import failpoint
 from services.kit.ids import derive_id
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry, Log
 from services.kit.sql import Database
+from services.kit.upserts import keep_last
 
 SERVICE = "journey"
 ROOM_BYTES = APPEND_LIMIT_BYTES // 2
@@ -63,7 +63,7 @@ class Relay:
             for seq, wanted in intents.items()
             for part, payload in enumerate(packs_of(seq, wanted))
         ]
-        replace_rows(connection, _outbox, rows)
+        keep_last(connection, _outbox, rows)
 
     def relay(self, facts_seq: int, log_time_ms: int, *, departures: bool) -> None:
         """Append all that the tables hold up to `facts_seq` and the logs do not."""

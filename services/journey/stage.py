@@ -12,12 +12,12 @@ from services.journey import people, tables
 from services.journey.definitions import Definitions
 from services.journey.relay import Relay
 from services.journey.turn import Turn
-from services.journey.upserts import replace_rows
 from services.journey.working import Working, next_due_ms
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
+from services.kit.upserts import keep_last
 
 STAGE = "journey"
 
@@ -134,7 +134,7 @@ class JourneyProjection:
             "facts_seq": record.seq,
             "log_time_ms": self._next_time_ms,
         }
-        replace_rows(connection, _progress, [row])
+        keep_last(connection, _progress, [row])
 
 
 def _parse(record: Record) -> tuple[facts_pb2.FactPack, Sequence[transitions_pb2.Transition]]:

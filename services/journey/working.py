@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 from segcore.history import Event
 from services.journey import codec, tables
 from services.journey.domain.instance import Instance
-from services.journey.upserts import keep_first, replace_rows
+from services.kit.upserts import keep_first, keep_last
 
 CHUNK = 500
 """Values of one `IN`: below the number of parameters that any build of SQLite takes."""
@@ -162,7 +162,7 @@ class Working:
         rows = [
             codec.instance_row(self._instances[each], self._partition) for each in self._changed
         ]
-        replace_rows(self._connection, _table, rows)
+        keep_last(self._connection, _table, rows)
         self._changed.clear()
         self._write_noted()
 

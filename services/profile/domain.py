@@ -1,4 +1,4 @@
-"""What is known of one person, as values. The rules by which it came together are in `upserts`."""
+"""What is known of one person, as values. The rules by which it came together are in `tables`."""
 
 from __future__ import annotations
 

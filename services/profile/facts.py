@@ -8,8 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.log.v1 import facts_pb2
 from coterie.type.v1 import schema_pb2
+from services.kit.upserts import Row
 from services.profile import tables
-from services.profile.upserts import Row
 
 
 class FactRows:

@@ -7,7 +7,9 @@ from itertools import islice
 
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
-from services.profile import tables, upserts
+from services.kit.upserts import Row, keep_first, keep_greater
+from services.profile import tables
+from services.profile.upserts import add_up
 
 CHUNK = 500
 """Values of one `IN`: below the number of parameters that any build of SQLite takes."""
@@ -62,8 +64,8 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
     Former redirects to it are shortened, so that a stored one always leads to a living profile.
     """
     for table in _RANKED:
-        upserts.keep_greater(connection, table, _taken(connection, table, moved))
-    upserts.add_up(connection, _taken(connection, tables.profiles, moved))
+        keep_greater(connection, table, _taken(connection, table, moved))
+    add_up(connection, _taken(connection, tables.profiles, moved))
     changes = [{"merged": merged, "remaining": target} for merged, target in moved.items()]
     for table in _MOVED:
         connection.execute(
@@ -80,11 +82,11 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
         changes,
     )
     rows = [{"profile_id": merged, "target_id": target} for merged, target in moved.items()]
-    upserts.keep_first(connection, redirects, rows)
+    keep_first(connection, redirects, rows)
 
 
-def _taken(connection: Connection, table: Table, moved: Mapping[int, int]) -> list[upserts.Row]:
-    rows: list[upserts.Row] = []
+def _taken(connection: Connection, table: Table, moved: Mapping[int, int]) -> list[Row]:
+    rows: list[Row] = []
     for chunk in _chunks(moved):
         mine = table.c.profile_id.in_(chunk)
         rows.extend(dict(row) for row in connection.execute(select(table).where(mine)).mappings())

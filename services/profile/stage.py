@@ -15,9 +15,11 @@ from coterie.type.v1 import schema_pb2
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
-from services.profile import merges, schema, tables, upserts
+from services.kit.upserts import keep_first, keep_greater, keep_last
+from services.profile import merges, schema, tables
 from services.profile.facts import FactRows
 from services.profile.store import read_schema
+from services.profile.upserts import add_up
 
 STAGE = "profile"
 
@@ -104,7 +106,7 @@ class FactsProjection:
             "inbound_seq": inbound_seq,
             "log_time_ms": self._next_time_ms,
         }
-        upserts.replace(connection, tables.progress, row)
+        keep_last(connection, tables.progress, [row])
 
 
 def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:
@@ -120,11 +122,11 @@ def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:
 
 
 def _write(connection: Connection, facts: FactRows) -> None:
-    upserts.add_up(connection, facts.profiles)
-    upserts.keep_first(connection, tables.departures, facts.departures)
+    add_up(connection, facts.profiles)
+    keep_first(connection, tables.departures, facts.departures)
     for name, rows in facts.by_table.items():
         if name != tables.timeline.name:
-            upserts.keep_greater(connection, tables.metadata.tables[name], rows)
+            keep_greater(connection, tables.metadata.tables[name], rows)
         elif rows:
             connection.execute(insert(tables.timeline), rows)
 
@@ -144,5 +146,5 @@ def _extend_schema(
             # Every partition's log holds every extension; the slower ones repeat it.
             known, arrival = schema.extended(known, extension), new_arrival
     stored = {"number": 1, "schema": known.SerializeToString(), "arrival": arrival}
-    upserts.keep_greater(connection, table, [stored])
+    keep_greater(connection, table, [stored])
     return known

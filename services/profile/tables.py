@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
+from services.kit.upserts import RANK
 from services.profile import limits
 
 ARRIVAL_SHIFT = 16
@@ -74,6 +75,7 @@ identifiers = Table(
     Column("profile_id", BigInteger, nullable=False, index=True),
     Column("arrival", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    info={RANK: ("arrival",)},
 )
 
 attributes = Table(
@@ -86,6 +88,7 @@ attributes = Table(
     Column("arrival", BigInteger, nullable=False),
     Column("change_id", _text(limits.ID_LENGTH), nullable=False),
     sqlite_with_rowid=False,
+    info={RANK: ("as_of_ms", "arrival")},
 )
 
 consents = Table(
@@ -98,6 +101,8 @@ consents = Table(
     Column("arrival", BigInteger, nullable=False),
     Column("change_id", _text(limits.ID_LENGTH), nullable=False),
     sqlite_with_rowid=False,
+    # `out` is the greater status: at equal times it wins.
+    info={RANK: ("as_of_ms", "status", "arrival")},
 )
 
 preferences = Table(
@@ -107,6 +112,7 @@ preferences = Table(
     Column("channel", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
+    info={RANK: ("as_of_ms", "arrival")},
 )
 
 timeline = Table(
@@ -128,6 +134,7 @@ catalog_items = Table(
     Column("sku", _text(limits.ID_LENGTH), primary_key=True),
     Column("item", LargeBinary, nullable=False),
     Column("arrival", BigInteger, nullable=False),
+    info={RANK: ("arrival",)},
 )
 
 schemas = Table(
@@ -136,6 +143,7 @@ schemas = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("schema", LargeBinary, nullable=False),
     Column("arrival", BigInteger, nullable=False),
+    info={RANK: ("arrival",)},
 )
 """One row: the schema is read and extended as a whole."""
 
