@@ -75,15 +75,17 @@ class JourneyModule:
             StageState(
                 stage=stage.name,
                 partition=stage.partition,
-                position=stage.position,
+                position=position,
                 tail=stage.tail,
                 inbound_position=projection.inbound_seq,
                 log_time_ms=projection.log_time_ms,
                 next_due_ms=projection.next_due_ms,
-                in_flight=0,
+                # Between the commit and the relay something is known that no log tells yet.
+                in_flight=int(position > projection.told_seq),
                 dead_letters=stage.dead_letters,
             )
             for stage, projection in zip(self.stages, self._projections, strict=True)
+            for position in (stage.position,)
         ]
 
     def _projection(self, number: int) -> JourneyProjection:

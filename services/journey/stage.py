@@ -46,6 +46,8 @@ class JourneyProjection:
         self._next_time_ms = 0
         self._next_settled_seq = 0
         self._next_due_ms: int | None = None
+        # The facts record up to which the logs have been told.
+        self.told_seq = 0
         self.inbound_seq = 0
         self.log_time_ms = 0
         self.next_due_ms: int | None = None
@@ -78,7 +80,7 @@ class JourneyProjection:
     def committed(self, records: Sequence[Record]) -> None:
         """Tell the logs, then those who wait for these records."""
         self._relay.relay(records[-1].seq, self._next_time_ms, departures=self._departures)
-        self._show(records[-1].source)
+        self._show(records[-1].seq, records[-1].source)
 
     def reset(self) -> None:
         """Read back how far the tables have come, and tell the logs what they may not have."""
@@ -93,7 +95,7 @@ class JourneyProjection:
         self._next_settled_seq = row.settled_seq if row is not None else 0
         if row is not None:
             self._relay.relay(row.facts_seq, row.log_time_ms, departures=True)
-        self._show(row.inbound_seq if row is not None else 0)
+        self._show(*((row.facts_seq, row.inbound_seq) if row is not None else (0, 0)))
 
     def dead_letter(self, connection: Connection, record: Record, error: str) -> None:
         """Keep a row for a record that cannot be applied; `error` holds no personal data."""
@@ -120,8 +122,8 @@ class JourneyProjection:
         self._next_due_ms = next_due_ms(connection, self._partition)
         return bool(leaving)
 
-    def _show(self, inbound_seq: int) -> None:
-        self.inbound_seq = inbound_seq
+    def _show(self, facts_seq: int, inbound_seq: int) -> None:
+        self.told_seq, self.inbound_seq = facts_seq, inbound_seq
         self.log_time_ms = self._next_time_ms
         self.next_due_ms = self._next_due_ms
         self._reached(self._next_settled_seq, self._partition)
