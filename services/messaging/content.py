@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from coterie.messaging.v1 import template_pb2
 from coterie.type.v1 import change_pb2, event_pb2, value_pb2
@@ -16,6 +17,18 @@ from services.messaging import tables, upserts
 from services.messaging.domain.lanes import PROVIDER_NAMES, Lane
 
 ITEM_FIELDS = ("sku", "name", "category", "brand", "price", "image_url", "quantity")
+
+
+Lines = dict[str, list[event_pb2.LineItem]]
+"""What a message is about: lines of an order or a cart, by SKU."""
+
+# Built once: building a statement costs more than running it.
+_ATTRIBUTES = select(
+    tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value
+).where(tables.attributes.c.profile_id.in_(bindparam("people", expanding=True)))
+_ITEMS = select(tables.catalog_items.c.sku, tables.catalog_items.c.item).where(
+    tables.catalog_items.c.sku.in_(bindparam("skus", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,15 @@ class Occasion:
     lane: Lane
     trigger: event_pb2.Event | None
     item_sku: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who is to read a message, and on which occasion."""
+
+    profile_id: int
+    zone: tzinfo
+    occasion: Occasion
 
 
 def parts_of(template: template_pb2.Template, lane: Lane, template_id: str) -> dict[str, str]:
@@ -58,25 +80,57 @@ def content_of(rendered: Mapping[str, str]) -> template_pb2.Content:
     )
 
 
-def load_data(
-    connection: Connection, profile_id: int, occasion: Occasion, zone: tzinfo
+def load_data(connection: Connection, readers: Sequence[Reader]) -> list[dict[str, Any]]:
+    """Return what the template may name for each reader, as it is now.
+
+    Plain texts, numbers, lists and mappings.
+    """
+    attributes = _attributes(connection, {each.profile_id for each in readers})
+    lines = [_lines(each.occasion) for each in readers]
+    known = _known(connection, {sku for mine in lines for sku in mine})
+    return [
+        _data(reader, attributes[reader.profile_id], mine, known)
+        for reader, mine in zip(readers, lines, strict=True)
+    ]
+
+
+def _data(
+    reader: Reader,
+    attributes: Mapping[str, value_pb2.Value],
+    lines: Lines,
+    known: Mapping[str, change_pb2.CatalogItem],
 ) -> dict[str, Any]:
-    """Return what the template may name, as it is now: plain texts, numbers, lists and mappings."""
-    table = tables.attributes
-    rows = connection.execute(
-        select(table.c.name, table.c.value).where(table.c.profile_id == profile_id)
-    )
-    attributes = {row.name: _plain(value_pb2.Value.FromString(row.value), zone) for row in rows}
+    occasion = reader.occasion
+    values = {name: _plain(value, reader.zone) for name, value in attributes.items()}
     return {
-        "profile": {name: value for name, value in attributes.items() if value is not None},
-        "trigger": _trigger(occasion.trigger, zone),
-        "items": _items(connection, occasion),
+        "profile": {name: value for name, value in values.items() if value is not None},
+        "trigger": _trigger(occasion.trigger, reader.zone),
+        # What the catalog does not know is left out.
+        "items": [_item(known[sku], mine) for sku, mine in lines.items() if sku in known],
         "message": {
             "id": occasion.message_id,
             "campaign": occasion.campaign,
             "channel": PROVIDER_NAMES[occasion.lane],
         },
     }
+
+
+def _attributes(
+    connection: Connection, profile_ids: Collection[int]
+) -> Mapping[int, dict[str, value_pb2.Value]]:
+    found: dict[int, dict[str, value_pb2.Value]] = defaultdict(dict)
+    for chunk in upserts.chunks(profile_ids):
+        for row in connection.execute(_ATTRIBUTES, {"people": chunk}):
+            found[row.profile_id][row.name] = value_pb2.Value.FromString(row.value)
+    return found
+
+
+def _known(connection: Connection, skus: Collection[str]) -> dict[str, change_pb2.CatalogItem]:
+    known: dict[str, change_pb2.CatalogItem] = {}
+    for chunk in upserts.chunks(skus):
+        rows = connection.execute(_ITEMS, {"skus": chunk})
+        known.update((row.sku, change_pb2.CatalogItem.FromString(row.item)) for row in rows)
+    return known
 
 
 def _literal(text: str) -> str:
@@ -94,20 +148,9 @@ def _trigger(event: event_pb2.Event | None, zone: tzinfo) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _items(connection: Connection, occasion: Occasion) -> list[dict[str, Any]]:
-    """Return the items that the message is about, as the catalog has them; unknown ones are not."""
-    lines = _lines(occasion)
-    known: dict[str, change_pb2.CatalogItem] = {}
-    table = tables.catalog_items
-    for chunk in upserts.chunks(lines):
-        rows = connection.execute(select(table.c.sku, table.c.item).where(table.c.sku.in_(chunk)))
-        known.update((row.sku, change_pb2.CatalogItem.FromString(row.item)) for row in rows)
-    return [_item(known[sku], mine) for sku, mine in lines.items() if sku in known]
-
-
-def _lines(occasion: Occasion) -> dict[str, list[event_pb2.LineItem]]:
+def _lines(occasion: Occasion) -> Lines:
     """Return the lines by SKU: of the key item, else of the trigger."""
-    lines: dict[str, list[event_pb2.LineItem]] = {}
+    lines: Lines = {}
     event = occasion.trigger
     for line in event.items if event is not None else ():
         lines.setdefault(line.sku, []).append(line)

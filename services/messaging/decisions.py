@@ -6,11 +6,13 @@ its reason, or pending on a channel until an instant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, insert, select, update
 
 from coterie.log.v1 import intents_pb2
 from services.kit.ids import partition_of
@@ -23,13 +25,23 @@ from services.messaging.recipients import Person, load_engagement, load_people
 
 _REASONS = {"expired": "expired", "merged": "merged"}
 """What a withdrawal is told by, where it is more than that."""
+_LAST = ("decide_ms", "send_ms", "unanswered")
+"""The columns that may change with the end."""
+_FORGET_CHECKS = delete(tables.checks).where(tables.checks.c.message_id == bindparam("of"))
 
 
-_DECIDED = (
-    update(tables.messages)
-    .where(tables.messages.c.message_id == bindparam("of"))
-    .values({name: bindparam(name) for name in ("lane", "decide_ms", "address", "wake_ms")})
-)
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a message comes to its end, and when that is told.
+
+    `traceparent` is what it is part of, else the intent's trace; `values` are further columns.
+    """
+
+    row: Row[Any]
+    ended: Ended
+    at_ms: int
+    traceparent: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Decisions:
@@ -82,6 +94,7 @@ class Decisions:
         people = load_people(connection, [row.profile_id for row in rows])
         checks: list[upserts.Row] = []
         pending: list[upserts.Row] = []
+        endings: list[Ending] = []
         for row in rows:
             intent = intents_pb2.Intent.FromString(row.intent)
             with self._span(intent.traceparent):
@@ -94,15 +107,17 @@ class Decisions:
                 decide_ms = max(over_ms, row.at_ms)
                 if verdict.lane is None:
                     ended = Ended(State.DISCARDED, verdict.reason)
-                    end(connection, row, ended, over_ms, decide_ms=decide_ms)
+                    endings.append(Ending(row, ended, over_ms, values={"decide_ms": decide_ms}))
                     continue
-            decided = {"of": row.message_id, "lane": int(verdict.lane), "decide_ms": decide_ms}
+            decided = {"lane": int(verdict.lane), "decide_ms": decide_ms}
             wake_ms = self._wake_ms(connection, row, intent.send, people[row.profile_id], over_ms)
-            pending.append({**decided, "address": verdict.address, "wake_ms": wake_ms})
+            decided |= {"address": verdict.address, "wake_ms": wake_ms}
+            pending.append({"of": row.message_id, **decided})
         if checks:
             connection.execute(insert(tables.checks), checks)
         if pending:
-            connection.execute(_DECIDED, pending)
+            connection.execute(set_columns(("lane", "decide_ms", "address", "wake_ms")), pending)
+        end(connection, endings)
 
     def _span(self, traceparent: str) -> AbstractContextManager[object]:
         if not traceparent:
@@ -115,6 +130,8 @@ class Decisions:
             table.c.state == State.PENDING,
             table.c.partition == self._partition,
             table.c.decide_ms.is_(None),
+            # By this an index finds them among all that waits.
+            table.c.lane == 0,
         )
 
     def _wake_ms(
@@ -144,7 +161,7 @@ class Decisions:
         ).one_or_none()
         if row is not None:
             reason = _REASONS.get(intent.cancel.reason, "withdrawn")
-            end(connection, row, Ended(State.CANCELLED, reason), log_time_ms)
+            end(connection, [Ending(row, Ended(State.CANCELLED, reason), log_time_ms)])
 
     @staticmethod
     def _departed(connection: Connection, profile_ids: set[int]) -> set[int]:
@@ -156,13 +173,26 @@ class Decisions:
         return found
 
 
-def keep_checks(connection: Connection, message_id: str, verdict: gate.Verdict) -> None:
-    """Keep what was looked at, in place of what was looked at before."""
-    table = tables.checks
-    connection.execute(delete(table).where(table.c.message_id == message_id))
-    rows = _check_rows(message_id, verdict)
+@cache
+def set_columns(names: tuple[str, ...]) -> Update:
+    """Return the statement that sets these columns of the message `of`."""
+    table = tables.messages
+    # Built once for each: building a statement costs more than running it.
+    return (
+        update(table)
+        .where(table.c.message_id == bindparam("of"))
+        .values({name: bindparam(name) for name in names})
+    )
+
+
+def keep_checks(connection: Connection, verdicts: Mapping[str, gate.Verdict]) -> None:
+    """Keep what was looked at for each message, in place of what was looked at before."""
+    if not verdicts:
+        return
+    connection.execute(_FORGET_CHECKS, [{"of": message_id} for message_id in verdicts])
+    rows = [row for each, verdict in verdicts.items() for row in _check_rows(each, verdict)]
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(insert(tables.checks), rows)
 
 
 def _check_rows(message_id: str, verdict: gate.Verdict) -> list[upserts.Row]:
@@ -179,35 +209,29 @@ def _check_rows(message_id: str, verdict: gate.Verdict) -> list[upserts.Row]:
     ]
 
 
-def end(
-    connection: Connection,
-    row: Row[Any],
-    ended: Ended,
-    at_ms: int,
-    traceparent: str = "",
-    **values: Any,
-) -> None:
-    """Bring a message to its end, and put what is to be told of it into the outbox.
+def end(connection: Connection, endings: Sequence[Ending]) -> None:
+    """Bring messages to their end, and put what is to be told of them into the outbox."""
+    if not endings:
+        return
+    rows = [
+        {
+            "of": each.row.message_id,
+            "state": int(each.ended.state),
+            "reason": each.ended.reason,
+            **{name: each.values.get(name, getattr(each.row, name)) for name in _LAST},
+        }
+        for each in endings
+    ]
+    connection.execute(set_columns(("state", "reason", *_LAST)), rows)
+    connection.execute(insert(tables.outbox), [_told(each) for each in endings])
 
-    `at_ms` is when it is told, `traceparent` what it is part of, else the intent's trace; `values`
-    are further columns.
-    """
-    table = tables.messages
-    lane = values.get("lane", row.lane)
-    connection.execute(
-        update(table)
-        .where(table.c.message_id == row.message_id)
-        .values(state=int(ended.state), reason=ended.reason, **values)
-    )
+
+def _told(ending: Ending) -> upserts.Row:
+    row = ending.row
     intent = intents_pb2.Intent.FromString(row.intent)
-    intent.traceparent = traceparent or intent.traceparent
-    payload = wire.outcome_input(intent, row.profile_id, ended, lane, at_ms)
-    letter = {
-        "partition": max(row.partition, 0),
-        "message_id": row.message_id,
-        "payload": payload,
-    }
-    connection.execute(insert(tables.outbox), [letter])
+    intent.traceparent = ending.traceparent or intent.traceparent
+    payload = wire.outcome_input(intent, row.profile_id, ending.ended, row.lane, ending.at_ms)
+    return {"partition": max(row.partition, 0), "message_id": row.message_id, "payload": payload}
 
 
 def _new_row(intent: intents_pb2.Intent, profile_id: int, *, is_away: bool) -> upserts.Row:

@@ -1,7 +1,8 @@
 """Hands due messages to their providers: make, claim, call, settle.
 
-Runs on the event loop beside the stages. Every message is a task of its own, and each provider has
-no more of them than it takes; what one of them waits for stops no other.
+Runs on the event loop beside the stages. Every message is a task of its own; what several of them
+ask of the tables or the renderer at once is done at one go, and what one of them waits for stops no
+other. No more messages are claimed for a provider, and not yet answered, than it takes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import structlog
 from services.kit.failpoints import failpoint
 from services.kit.stage import describe
 from services.kit.telemetry import Tracing
+from services.messaging.batches import Batches
 from services.messaging.domain.attempts import Answer, Outcome
 from services.messaging.domain.lanes import Lane
 from services.messaging.drafts import Draft, made
-from services.messaging.ledger import Claim, Due, Ledger
+from services.messaging.entries import Claim, Claiming, Failing, Settling
+from services.messaging.ledger import Due, Ledger
 from services.messaging.providers.port import Provider
 from services.messaging.rendering.renderer import Renderer, RenderFailed
 
@@ -30,6 +33,9 @@ FINISH_S = 5.0
 """How long a stop waits for providers that are being called."""
 UNKNOWN_LANE_SLOTS = 4
 """For messages to lanes without a provider: they only come to their end."""
+AHEAD = 3
+"""How many messages are in hand for each that a provider takes at once: some are being made, and
+some settled, while others are on their way."""
 
 log = structlog.get_logger("messaging")
 
@@ -46,8 +52,11 @@ class Dispatcher:
         settled: Callable[[], None],
     ) -> None:
         self._ledger = ledger
-        self._renderer = renderer
         self._providers = providers
+        self._drafts = Batches(ledger.drafts)
+        self._renders = Batches(renderer.render_all)
+        self._writes = Batches(ledger.write)
+        self._slots: dict[Lane, asyncio.Semaphore] = {}
         self._tracing = tracing
         self._settled = settled
         self._woken = asyncio.Event()
@@ -77,23 +86,18 @@ class Dispatcher:
             await self._finish()
 
     async def send_due(self) -> int:
-        """Begin what is due and has a free slot; return how many."""
-        free = {lane: self._slots(lane) for lane in Lane}
-        lanes = [lane for lane, slots in free.items() if slots > 0]
-        limit = sum(free[lane] for lane in lanes)
-        if not lanes:
+        """Begin what is due and has room; return how many."""
+        room = {lane: self._room(lane) for lane in Lane}
+        room = {lane: count for lane, count in room.items() if count > 0}
+        if not room:
             return 0
-        begun = 0
-        in_hand = frozenset(self._in_hand)
-        for due in await asyncio.to_thread(self._ledger.due, lanes, limit, in_hand):
-            if free[due.lane] > 0:
-                free[due.lane] -= 1
-                begun += 1
-                self._in_hand[due.message_id] = due.lane
-                task = asyncio.create_task(self._run(due), name=f"send-{due.message_id}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        return begun
+        found = await asyncio.to_thread(self._ledger.due, room, frozenset(self._in_hand))
+        for due in found:
+            self._in_hand[due.message_id] = due.lane
+            task = asyncio.create_task(self._run(due), name=f"send-{due.message_id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(found)
 
     async def idle(self) -> None:
         """Return once nothing that was begun is under way."""
@@ -144,21 +148,21 @@ class Dispatcher:
         return self._tracing.span("messaging.send", due.traceparent)
 
     async def _send(self, due: Due) -> None:
-        draft = await asyncio.to_thread(self._ledger.draft, due.message_id)
+        draft = await self._drafts.ask(due.message_id)
         if draft is None:
             return
         content = await self._content(due, draft)
         if content is None:
             return
         self._in_hand[due.message_id] = draft.lane
-        provider = self._providers.get(draft.lane)
-        claim = await asyncio.to_thread(self._ledger.claim, due.message_id, draft, content)
-        if claim is None:
-            # It has come to its end, or is made again for another address.
-            self._settled()
-            return
-        failpoint("messaging.claimed")
-        answer = await self._call(provider, claim)
+        async with self._slot(draft.lane):
+            claim = await self._writes.ask(Claiming(due.message_id, draft, content))
+            if claim is None:
+                # It has come to its end, or is made again for another address.
+                self._settled()
+                return
+            failpoint("messaging.claimed")
+            answer = await self._call(self._providers.get(draft.lane), claim)
         failpoint("messaging.called")
         await self._settle(claim, answer, idempotent=self._is_idempotent(draft.lane))
         log.debug(
@@ -174,20 +178,16 @@ class Dispatcher:
         """Return what the message says, None where it cannot be made and has come to its end."""
         if draft.content is not None:
             return draft.content
-        try:
-            rendered = await asyncio.to_thread(self._renderer.render, draft.parts, draft.data)
-        except RenderFailed as failure:
-            log.warning("template_failed", message=due.message_id, part=failure.part)
-            rendered = {}
-        if not rendered:
-            # It cannot be made, or there is no such template.
-            traceparent = self._tracing.current_traceparent()
-            await asyncio.to_thread(
-                self._ledger.fail, due.message_id, "template_failed", traceparent
-            )
-            self._settled()
-            return None
-        return made(rendered)
+        rendered = await self._renders.ask((draft.parts, draft.data)) if draft.parts else {}
+        if isinstance(rendered, RenderFailed):
+            log.warning("template_failed", message=due.message_id, part=rendered.part)
+        elif rendered:
+            return made(rendered)
+        # It cannot be made, or there is no such template.
+        traceparent = self._tracing.current_traceparent()
+        await self._writes.ask(Failing(due.message_id, "template_failed", traceparent))
+        self._settled()
+        return None
 
     @staticmethod
     async def _call(provider: Provider | None, claim: Claim) -> Answer:
@@ -201,16 +201,10 @@ class Dispatcher:
 
     async def _settle(self, claim: Claim, answer: Answer, *, idempotent: bool) -> None:
         """Write the answer down, and do not give up: it is known nowhere else."""
-        traceparent = self._tracing.current_traceparent()
+        settling = Settling(claim, answer, idempotent, self._tracing.current_traceparent())
         while True:
             try:
-                await asyncio.to_thread(
-                    self._ledger.settle,
-                    claim,
-                    answer,
-                    idempotent=idempotent,
-                    traceparent=traceparent,
-                )
+                await self._writes.ask(settling)
             except Exception as error:  # noqa: BLE001 - whatever it was: it is tried again
                 _note("settle_failed", error)
                 await asyncio.sleep(PAUSE_S)
@@ -221,10 +215,17 @@ class Dispatcher:
         provider = self._providers.get(lane)
         return provider is not None and provider.idempotent
 
-    def _slots(self, lane: Lane) -> int:
+    def _concurrency(self, lane: Lane) -> int:
         provider = self._providers.get(lane)
-        slots = provider.concurrency if provider is not None else UNKNOWN_LANE_SLOTS
-        return slots - sum(each is lane for each in self._in_hand.values())
+        return provider.concurrency if provider is not None else UNKNOWN_LANE_SLOTS
+
+    def _slot(self, lane: Lane) -> asyncio.Semaphore:
+        """Return what is held from the claim to the answer: what a crash leaves in doubt."""
+        return self._slots.setdefault(lane, asyncio.Semaphore(self._concurrency(lane)))
+
+    def _room(self, lane: Lane) -> int:
+        in_hand = sum(each is lane for each in self._in_hand.values())
+        return AHEAD * self._concurrency(lane) - in_hand
 
     async def _finish(self) -> None:
         if not self._tasks:

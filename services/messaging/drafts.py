@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -11,8 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from coterie.log.v1 import intents_pb2
 from coterie.messaging.v1 import template_pb2
 from services.messaging import tables
-from services.messaging.content import Occasion, content_of, load_data, parts_of
-from services.messaging.domain.gate import Verdict
+from services.messaging.content import Occasion, Reader, content_of, load_data, parts_of
 from services.messaging.domain.lanes import Lane
 
 _NEWEST = (
@@ -38,31 +38,48 @@ class Draft:
     content: bytes | None
 
 
-def draft_of(
-    connection: Connection,
-    profile_id: int,
-    intent: intents_pb2.Intent,
-    verdict: Verdict,
-    zone: tzinfo,
-) -> Draft | None:
-    """Return what a message is made of on the lane of the verdict; no parts without a template."""
-    if verdict.lane is None:
-        return None
-    send = intent.send
-    found = connection.execute(_NEWEST, {"template": send.template_id}).one_or_none()
-    if found is None:
-        return Draft(verdict.lane, verdict.address, 0, {}, {}, None)
-    occasion = Occasion(
-        intent.intent_id,
-        send.campaign,
-        verdict.lane,
-        send.trigger if send.HasField("trigger") else None,
-        send.item_sku,
-    )
-    data = load_data(connection, profile_id, occasion, zone)
-    template = template_pb2.Template.FromString(found.template)
-    parts = parts_of(template, verdict.lane, send.template_id)
-    return Draft(verdict.lane, verdict.address, found.version, parts, data, None)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A message that is to be made: to whom, for which lane and address."""
+
+    profile_id: int
+    intent: intents_pb2.Intent
+    lane: Lane
+    address: str
+    zone: tzinfo
+
+
+def drafts_of(connection: Connection, wanted: Sequence[Wanted]) -> dict[str, Draft]:
+    """Return what each message is made of, by its id; no parts without a template."""
+    names = {each.intent.send.template_id for each in wanted}
+    newest = {name: _newest(connection, name) for name in names}
+    data = load_data(connection, [_reader(each) for each in wanted])
+    return {
+        each.intent.intent_id: _draft(each, newest[each.intent.send.template_id], its)
+        for each, its in zip(wanted, data, strict=True)
+    }
+
+
+def _newest(connection: Connection, template_id: str) -> tuple[int, template_pb2.Template] | None:
+    row = connection.execute(_NEWEST, {"template": template_id}).one_or_none()
+    return (row.version, template_pb2.Template.FromString(row.template)) if row else None
+
+
+def _reader(wanted: Wanted) -> Reader:
+    send = wanted.intent.send
+    trigger = send.trigger if send.HasField("trigger") else None
+    occasion = Occasion(wanted.intent.intent_id, send.campaign, wanted.lane, trigger, send.item_sku)
+    return Reader(wanted.profile_id, wanted.zone, occasion)
+
+
+def _draft(
+    wanted: Wanted, newest: tuple[int, template_pb2.Template] | None, data: dict[str, Any]
+) -> Draft:
+    if newest is None:
+        return Draft(wanted.lane, wanted.address, 0, {}, {}, None)
+    version, template = newest
+    parts = parts_of(template, wanted.lane, wanted.intent.send.template_id)
+    return Draft(wanted.lane, wanted.address, version, parts, data, None)
 
 
 def made(rendered: dict[str, str]) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
@@ -40,6 +41,9 @@ _SUPPRESSIONS = select(tables.suppressions.c.channel, tables.suppressions.c.dige
 )
 
 
+Key = TypeVar("Key", bound=Hashable)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """What is known of one person at this position."""
@@ -60,13 +64,33 @@ def load_people(connection: Connection, profile_ids: Collection[int]) -> Mapping
         consents = _consents(connection, chunk)
         preferred = _preferred(connection, chunk)
         addresses = {each: _addresses(texts[each]) for each in chunk}
-        blocked = _blocked(connection, addresses)
+        blocked = load_blocked(connection, addresses)
         for each in chunk:
             recipient = Recipient(
                 addresses[each], consents[each], preferred.get(each), blocked[each]
             )
             people[each] = Person(recipient, texts[each].get(ZONE, ""))
     return people
+
+
+def load_blocked(
+    connection: Connection, addresses: Mapping[Key, Mapping[Lane, str]]
+) -> dict[Key, frozenset[Lane]]:
+    """Return on which lanes the addresses are blocked, for each key."""
+    keys = {
+        (key, lane): wire.digest(lane, address)
+        for key, mine in addresses.items()
+        for lane, address in mine.items()
+    }
+    found: set[tuple[int, str]] = set()
+    for chunk in upserts.chunks(set(keys.values())):
+        rows = connection.execute(_SUPPRESSIONS, {"digests": chunk})
+        found.update((row.channel, row.digest) for row in rows)
+    blocked: dict[Key, set[Lane]] = defaultdict(set)
+    for (key, lane), digest in keys.items():
+        if (int(lane), digest) in found:
+            blocked[key].add(lane)
+    return {key: frozenset(blocked[key]) for key in addresses}
 
 
 def load_engagement(connection: Connection, profile_id: int) -> list[int]:
@@ -97,22 +121,3 @@ def _consents(connection: Connection, profile_ids: Sequence[int]) -> dict[int, d
 def _preferred(connection: Connection, profile_ids: Sequence[int]) -> dict[int, Lane]:
     rows = connection.execute(_PREFERENCES, {"people": profile_ids})
     return {row.profile_id: Lane(row.channel) for row in rows}
-
-
-def _blocked(
-    connection: Connection, addresses: Mapping[int, Mapping[Lane, str]]
-) -> dict[int, frozenset[Lane]]:
-    keys = {
-        (profile_id, lane): wire.digest(lane, address)
-        for profile_id, mine in addresses.items()
-        for lane, address in mine.items()
-    }
-    found: set[tuple[int, str]] = set()
-    for chunk in upserts.chunks(set(keys.values())):
-        rows = connection.execute(_SUPPRESSIONS, {"digests": chunk})
-        found.update((row.channel, row.digest) for row in rows)
-    blocked: dict[int, set[Lane]] = defaultdict(set)
-    for (profile_id, lane), digest in keys.items():
-        if (int(lane), digest) in found:
-            blocked[profile_id].add(lane)
-    return {profile_id: frozenset(blocked[profile_id]) for profile_id in addresses}

@@ -12,7 +12,7 @@ from coterie.messaging.v1 import message_pb2, template_pb2
 from services.kit.rpc.times import timestamp
 from services.kit.sql import Database
 from services.messaging import merges, tables, upserts, wire
-from services.messaging.content import Occasion, load_data
+from services.messaging.content import Occasion, Reader, load_data
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import zone_of
 from services.messaging.domain.lanes import Lane
@@ -141,7 +141,8 @@ class MessagingStore:
         with self._database.read() as connection:
             current = merges.current_id(connection, profile_id)
             person = load_people(connection, [current])[current]
-            return load_data(connection, current, occasion, zone_of(person.zone, self._zone))
+            reader = Reader(current, zone_of(person.zone, self._zone), occasion)
+            return load_data(connection, [reader])[0]
 
     def suppress(self, lane: Lane, address: str, reason: int, now_ms: int) -> int:
         """Block an address; return since when it is, also where it was before.

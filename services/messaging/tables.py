@@ -148,11 +148,13 @@ messages = Table(
     Column("unanswered", Integer, nullable=False),
     Column("first_ms", BigInteger, nullable=False),
     Index("messages_waking", "state", "partition", "wake_ms"),
+    Index("messages_due", "state", "lane", "wake_ms", "message_id"),
     Index("messages_latest", "at_ms", "message_id"),
     Index("messages_of", "profile_id", "at_ms", "message_id"),
     Index("messages_for", "campaign", "at_ms", "message_id"),
 )
-"""`intent` is the whole Intent of the log. `wake_ms`: when log time next does something with it."""
+"""`intent` is the whole Intent of the log. `wake_ms`: when log time next does something with it.
+`lane` is 0 until the message is decided."""
 
 checks = Table(
     "checks",

@@ -8,8 +8,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.kit.clock import SystemClock
@@ -21,8 +20,10 @@ START_MS = 30_000
 READ_BYTES = 65_536
 ANSWER_BYTES = 4_000_000
 
+Request = Mapping[str, Any]
+
 _START = "from services.messaging.rendering.worker import main; main()"
-_NOTHING: Mapping[str, Any] = MappingProxyType({"task": "check", "parts": {}})
+_NOTHING: Sequence[Request] = ({"task": "check", "parts": {}},)
 
 
 class RenderFailed(Exception):
@@ -45,12 +46,31 @@ class Renderer:
 
     def names(self, parts: Mapping[str, str]) -> list[Use]:
         """Parse the parts of a template and return the names that it uses; raises RenderFailed."""
-        done = self._ask({"task": "check", "parts": dict(parts)})
+        request = {"task": "check", "parts": dict(parts)}
+        done = _done(request, *self._ask_all([request]))
         return [Use(part, tuple(path), line) for part, uses in done.items() for path, line in uses]
 
     def render(self, parts: Mapping[str, str], data: Mapping[str, Any]) -> dict[str, str]:
         """Return each part as it reads with `data`; raises RenderFailed."""
-        return self._ask({"task": "render", "parts": dict(parts), "data": data})
+        (rendered,) = self.render_all([(parts, data)])
+        if isinstance(rendered, RenderFailed):
+            raise rendered
+        return rendered
+
+    def render_all(
+        self, wanted: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]]
+    ) -> list[dict[str, str] | RenderFailed]:
+        """Return the parts of each message, or what it failed by: that fails no other."""
+        requests = [
+            {"task": "render", "parts": dict(parts), "data": data} for parts, data in wanted
+        ]
+        rendered: list[dict[str, str] | RenderFailed] = []
+        for request, answer in zip(requests, self._ask_all(requests), strict=True):
+            try:
+                rendered.append(_done(request, answer))
+            except RenderFailed as failure:
+                rendered.append(failure)
+        return rendered
 
     def warm_up(self) -> None:
         """Start the process before the first message needs it."""
@@ -62,34 +82,34 @@ class Renderer:
         with self._lock:
             self._end()
 
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask_all(self, requests: Sequence[Request]) -> list[dict[str, Any] | None]:
+        """Return an answer to each request, None where the process came to its end over it."""
         with self._lock:
-            process = self._running()
-            answer = self._exchange(process, request, WALL_MS)
-            if answer is None:
-                self._end()
-                part = next(iter(request["parts"]), "")
-                raise RenderFailed("it takes more time or memory than a message may", part)
-        if "done" in answer:
-            return dict(answer["done"])
-        raise RenderFailed(answer["error"], answer["part"], answer["line"])
+            answers = self._exchange(self._running(), requests, WALL_MS)
+            if answers is not None:
+                return [*answers]
+            self._end()
+        if len(requests) == 1:
+            return [None]
+        # One of them is to blame: each is asked for alone.
+        return [answer for each in requests for answer in self._ask_all([each])]
 
     def _exchange(
-        self, process: subprocess.Popen[bytes], request: Mapping[str, Any], wall_ms: int
-    ) -> dict[str, Any] | None:
-        """Send one request and return its answer, None where the process gave none."""
+        self, process: subprocess.Popen[bytes], requests: Sequence[Request], wall_ms: int
+    ) -> list[dict[str, Any]] | None:
+        """Send requests and return their answers, None where the process gave none."""
         if process.stdin is None or process.stdout is None:
             raise OSError("the rendering process has no pipes")
         try:
-            process.stdin.write(json.dumps(dict(request)).encode() + b"\n")
+            process.stdin.write(json.dumps(requests).encode() + b"\n")
             process.stdin.flush()
         except BrokenPipeError:
             return None
         received = self._read_line(process.stdout.fileno(), self._clock.monotonic_ms() + wall_ms)
         if not received.endswith(b"\n"):
             return None
-        answer: dict[str, Any] = json.loads(received)
-        return answer
+        answers: list[dict[str, Any]] = json.loads(received)
+        return answers
 
     def _read_line(self, descriptor: int, deadline_ms: int) -> bytes:
         received = b""
@@ -127,6 +147,16 @@ class Renderer:
                     pipe.close()
                 except BrokenPipeError:
                     continue
+
+
+def _done(request: Request, answer: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a request came to; raises RenderFailed."""
+    if answer is None:
+        part = next(iter(request["parts"]), "")
+        raise RenderFailed("it takes more time or memory than a message may", part)
+    if "done" in answer:
+        return dict(answer["done"])
+    raise RenderFailed(answer["error"], answer["part"], answer["line"])
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""The process that parses and renders: one request a line in, one answer a line out, as JSON.
+"""The process that parses and renders: requests in, answers out, a JSON list of them a line.
 
 It holds no secret and reaches nothing: no environment, no files and no sockets from its first
 request on. What a template takes too much of ends this process, and no other.
@@ -126,10 +126,12 @@ def main() -> None:
     """Answer until the input ends."""
     _confine()
     while line := sys.stdin.readline():
-        _start_counting()
-        request = json.loads(line, parse_float=number)
-        reply = answer(request)
-        sys.stdout.write(json.dumps(reply) + "\n")
+        requests = json.loads(line, parse_float=number)
+        replies = []
+        for request in requests:
+            _start_counting()
+            replies.append(answer(request))
+        sys.stdout.write(json.dumps(replies) + "\n")
         sys.stdout.flush()
 
 

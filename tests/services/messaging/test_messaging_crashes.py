@@ -22,8 +22,9 @@ from messaging_world import (
 from sqlalchemy import select
 
 from coterie.type.v1 import message_pb2 as type_pb2
+from services.kit import sql_stage
 from services.kit.ids import profile_id
-from services.messaging import dispatcher, relay, stage, tables
+from services.messaging import dispatcher, relay, tables
 from services.messaging.domain.attempts import Answer, Outcome
 from services.messaging.domain.lanes import Lane
 from services.messaging.providers.port import Letter
@@ -81,7 +82,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
         if name == step and next(visits, False):
             raise Killed(name)
 
-    for module in (stage, dispatcher, relay):
+    for module in (sql_stage, dispatcher, relay):
         monkeypatch.setattr(module, "failpoint", failpoint)
 
 
