@@ -8,8 +8,8 @@ import pytest
 
 from coterie.type.v1 import schema_pb2
 from services.host.definitions.audience_file import load_audiences, read_audiences
-from services.host.replay.declare import read_schema, schema_of
 from services.host.definitions.document import DocumentError
+from services.host.replay.declare import read_schema, schema_of
 from services.host.replay.mapping_file import read_mapping
 from services.host.replay.shipped import shipped_text
 from services.kit.rules import Vocabulary, compile_rule
