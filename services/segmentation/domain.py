@@ -153,3 +153,11 @@ def inherited(winner: Change | None, loser: Change) -> Change:
 def united(winner: Change, loser: Change) -> Change:
     """Return the record of a person of whom both halves were members: in since the earlier."""
     return replace(winner, enter_ms=min(winner.enter_ms, loser.enter_ms))
+
+
+def past(winner: Change | None, loser: Change) -> Change:
+    """Return the record of a person of whom neither half is a member: the later one's."""
+    if winner is None:
+        return loser
+    latest = max(winner, loser, key=lambda each: each.exit_ms)
+    return replace(latest, enter_ms=max(winner.enter_ms, loser.enter_ms))

@@ -99,6 +99,7 @@ class Partition:
             each: self._why(each, loser) for each in self._active() if self._is_member(each, loser)
         }
         shared = [each for each in lost if self._is_member(each, winner)]
+        self._keep_past(winner, loser)
         merged = self.engine.merge(winner, loser)
         for audience_id in shared:
             record = domain.united(self._why(audience_id, winner), lost[audience_id])
@@ -110,6 +111,14 @@ class Partition:
         self._drop_records(loser)
         self.redirects[loser] = winner
         return self._record([*merged.changes, *ended], Cause.MERGE, merge_id)
+
+    def _keep_past(self, winner: int, loser: int) -> None:
+        """Keep when the loser left what neither is in: the past of both is the winner's."""
+        for audience_id, records in self.records.items():
+            if loser in records and not any(
+                self._is_member(audience_id, each) for each in (winner, loser)
+            ):
+                records[winner] = domain.past(records.get(winner), records[loser])
 
     def _end_with(
         self, lost: Mapping[str, domain.Change], winner: int, goes_on: set[str]

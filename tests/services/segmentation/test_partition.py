@@ -103,3 +103,25 @@ def test_the_second_definition_of_an_id_and_an_activation_of_another_version_do_
     assert made.activate("visited", 2) == []
     assert made.activate("visited", 1) == []
     assert made.activate("unknown", 1) == []
+
+
+def test_what_either_half_has_left_before_is_known_of_the_united_person() -> None:
+    made = partition()
+    visit(made, 1, T0, "e1")
+    made.pass_time(T0 + 2 * HOUR, inclusive=True)
+    made.know(2, "c1")
+    assert made.merge(2, 1, "m1") == []
+    change = made.membership("visited", 2, 2).change
+    assert change is not None
+    assert (change.enter_ms, change.exit_ms, change.cause) == (T0, T0 + HOUR, Cause.CLOCK)
+
+
+def test_of_two_pasts_the_later_entry_and_the_later_exit_count() -> None:
+    made = partition()
+    visit(made, 1, T0, "e1")
+    visit(made, 2, T0 + 2 * HOUR, "e2")
+    made.pass_time(T0 + 4 * HOUR, inclusive=True)
+    assert made.merge(1, 2, "m1") == []
+    change = made.membership("visited", 1, 1).change
+    assert change is not None
+    assert (change.enter_ms, change.exit_ms) == (T0 + 2 * HOUR, T0 + 3 * HOUR)
