@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import grpc
 import grpc.aio
 import uvloop
 from rich.console import Console
@@ -51,10 +52,15 @@ def demo(fast: bool, target: str | None, config_file: Path | None) -> None:  # n
     except (Behind, StoryFailed, *START_ERRORS) as error:
         raise click.ClickException(str(error)) from None
     except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            where = "a service of the suite does not answer; is `coterie up` running?"
+            raise click.ClickException(f"{where} ({error.details()})") from None
         raise click.ClickException(f"{error.details()} ({error.code().name})") from None
 
 
 def _addresses(target: str | None, config_file: Path | None) -> dict[str, str]:
+    if target is not None and config_file is not None:
+        raise click.UsageError("expected either --target or --config, found both")
     if target is not None:
         host, colon, port = target.rpartition(":")
         if not colon or not host or not port.isdecimal():

@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from coterie.messaging.v1 import message_pb2
 from coterie.profile.v1 import profile_service_pb2
 from coterie.segmentation.v1 import audience_pb2, segmentation_service_pb2
 from coterie.type.v1 import message_pb2 as message_types
+from services.host import report
 from services.host.client import Client
 from services.host.demo.definitions import Definitions
 from services.host.demo.diary import Diary
@@ -29,6 +31,9 @@ STORY_STARTS_MS = 1_762_768_800_000
 
 WAIT_S = 30.0
 LOOK_S = 0.02
+CLOCK_LOOKS, CLOCK_LOOK_S = 20, 0.25
+CLOCK_APART_MS = 3_600_000
+"""As far as two machines' clocks, or a suite that catches up, may be from ours."""
 
 
 class StoryFailed(Exception):
@@ -73,8 +78,24 @@ async def play_own(narrator: Narrator, *, fast: bool) -> None:
 
 async def play_at(addresses: Mapping[str, str], narrator: Narrator) -> None:
     """Play against a running suite, in seconds: its clock is not ours to move."""
+    clock = SystemClock()
     async with Client(addresses) as client:
-        await _play(client, Seconds(client, SystemClock()), SECONDS, narrator)
+        await _check_clock(client, clock)
+        await _play(client, Seconds(client, clock), SECONDS, narrator)
+
+
+async def _check_clock(client: Client, clock: SystemClock) -> None:
+    """Raise StoryFailed unless the log's time is the machine's; a suite's first tick may be due."""
+    for _ in range(CLOCK_LOOKS):
+        log_ms = max(stage.log_time.ToMilliseconds() for stage in await client.progress())
+        if abs(clock.now_ms() - log_ms) < CLOCK_APART_MS:
+            return
+        await asyncio.sleep(CLOCK_LOOK_S)
+    found = f"log time {report.instant(log_ms)}" if log_ms else "a log without a time"
+    raise StoryFailed(
+        f"expected a suite on the machine's clock, found {found}; start one with "
+        "`coterie up --data DIR` on a new directory, without --virtual-clock"
+    )
 
 
 async def _play(client: Client, pace: Pace, tempo: Tempo, narrator: Narrator) -> _Cast:
@@ -140,11 +161,10 @@ async def _check(cast: _Cast) -> None:
     )
     sent = [each for each in to_beth if each.state == message_types.MESSAGE_STATE_SENT]
     if len(sent) != 1:
-        states = [message_types.MessageState.Name(each.state) for each in to_beth]
-        reasons = [each.reason for each in to_beth if each.reason]
+        found = ", ".join(_what_became(each) for each in to_beth) or "none"
         raise StoryFailed(
-            f"expected one message sent to Beth, found {len(sent)} of {states or 'none'}"
-            + (f" ({', '.join(reasons)})" if reasons else "")
+            f"expected one message sent to Beth, found {found}; "
+            "`coterie message explain ID` says more of each"
         )
     if to_ann:
         raise StoryFailed(f"expected no message to Ann, found {len(to_ann)}")
@@ -153,6 +173,12 @@ async def _check(cast: _Cast) -> None:
         raise StoryFailed(
             "expected that Beth has left the audience, found her a member or never in"
         )
+
+
+def _what_became(message: message_pb2.Message) -> str:
+    state = message_types.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
+    reason = f": {message.reason}" if message.reason else ""
+    return f"{message.name} {state}{reason}"
 
 
 def _check_phones(phones: Phones, cast: _Cast) -> None:
