@@ -11,7 +11,7 @@ from coterie.journey.v1 import journey_service_pb2 as pb
 from coterie.journey.v1.journey_service_pb2_grpc import JourneyServiceStub
 from services.host import report
 from services.host.commands.audience import LATEST, config_option
-from services.host.commands.remote import TIMEOUT_S, channel, parse_who, show_time
+from services.host.commands.remote import TIMEOUT_S, channel, parse_who, published_from, show_time
 from services.host.definitions.document import DocumentError, read_file
 from services.host.definitions.journey_file import read_journey
 
@@ -39,18 +39,19 @@ def publish(
     config: Path | None,
     address: str | None,
 ) -> None:
-    """Publish journeys from YAML FILES, each as a new version."""
+    """Publish journeys from YAML FILES, each as a new version; stop at one that is refused."""
     try:
         read = [read_journey(file.name, read_file(file)) for file in files]
     except DocumentError as error:
         raise click.ClickException(str(error)) from None
     with channel("journey", config, address) as opened:
         stub = JourneyServiceStub(opened)
-        for found in read:
+        for file, found in zip(files, read, strict=True):
             request = pb.PublishJourneyRequest(
                 journey_id=found.journey_id, journey=found.journey, validate_only=check
             )
-            live = stub.PublishJourney(request, timeout=PUBLISH_TIMEOUT_S).journey
+            with published_from(file):
+                live = stub.PublishJourney(request, timeout=PUBLISH_TIMEOUT_S).journey
             state = "would be live" if check else "is live"
             click.echo(f"{found.journey_id}: version {live.version} {state}")
 

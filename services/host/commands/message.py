@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from pathlib import Path
 
 import click
@@ -63,8 +64,7 @@ def list_all(
 @address_option
 def explain(message_id: str, config: Path | None, address: str | None) -> None:
     """Show one message, and why it was sent or was not."""
-    name = message_id if message_id.startswith("messages/") else f"messages/{message_id}"
-    request = pb.GetMessageRequest(name=name, consistency=LATEST)
+    request = pb.GetMessageRequest(name=_name(message_id), consistency=LATEST)
     with channel("messaging", config, address) as opened:
         found = MessagingServiceStub(opened).GetMessage(request, timeout=TIMEOUT_S).message
     print_message(found)
@@ -85,6 +85,15 @@ def print_message(found: message_pb2.Message) -> None:
     console.print(tree)
 
 
+def _name(message_id: str) -> str:
+    found = message_id.removeprefix("messages/")
+    try:
+        return f"messages/{uuid.UUID(found)}"
+    except ValueError:
+        expected = "a message's whole id, as `coterie message list` shows it"
+        raise click.BadParameter(f"expected {expected}, found {message_id!r}") from None
+
+
 def _verdict(found: message_pb2.Message) -> str:
     words = f"{found.campaign}, {_purpose(found)}: {_state(found)}"
     if found.reason:
@@ -97,6 +106,8 @@ def _verdict(found: message_pb2.Message) -> str:
         words += f" at {show_time(found.send_time)} UTC"
     elif found.HasField("due_time"):
         words += f"; next at {show_time(found.due_time)} UTC"
+    elif found.HasField("decide_time"):
+        words += f"; decided at {show_time(found.decide_time)} UTC"
     return words
 
 

@@ -20,6 +20,7 @@ from services.kit.config import ConfigError, load_config
 TIMEOUT_S = 30.0
 PROFILE_ID_DIGITS = 19
 """As many as any profile id has: more would not fit the 64 bits of the field."""
+REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
 
 
 @contextmanager
@@ -34,6 +35,17 @@ def channel(service: str, config: Path | None, address: str | None) -> Iterator[
             yield opened
         except grpc.RpcError as error:
             raise click.ClickException(_line(error, service, target)) from None
+
+
+@contextmanager
+def published_from(file: Path) -> Iterator[None]:
+    """Name the file in what the service says of its content."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if error.code() not in REFUSALS:
+            raise
+        raise click.ClickException(f"{file}: {_refusal(error)}") from None
 
 
 def parse_who(text: str) -> identity_pb2.Who:
@@ -55,7 +67,16 @@ def show_time(time: Timestamp) -> str:
 def _line(error: grpc.RpcError, service: str, target: str) -> str:
     code, details = error.code(), error.details()
     if code == grpc.StatusCode.UNAVAILABLE:
+        if rpc_status.from_call(error) is not None:  # type: ignore[arg-type]  # it is a Call too
+            return f"{service} at {target}: {details} ({code.name})"  # its own words: it is there
         return f"{service} does not answer at {target}; is `coterie up` running? ({details})"
+    if code == grpc.StatusCode.UNIMPLEMENTED:
+        return f"expected {service} of this version at {target}, found something else ({code.name})"
+    return _refusal(error)
+
+
+def _refusal(error: grpc.RpcError) -> str:
+    code, details = error.code(), error.details()
     mistakes = _mistakes(error)
     if len(mistakes) > 1:
         # The message tells the first one alone: a file with three mistakes is mended at one go.

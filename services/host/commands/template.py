@@ -12,7 +12,7 @@ from coterie.messaging.v1.messaging_service_pb2_grpc import MessagingServiceStub
 from services.host import report
 from services.host.commands.audience import LATEST, config_option
 from services.host.commands.message import address_option
-from services.host.commands.remote import TIMEOUT_S, channel, parse_who
+from services.host.commands.remote import TIMEOUT_S, channel, parse_who, published_from
 from services.host.definitions.document import DocumentError, read_file
 from services.host.definitions.template_file import read_template
 
@@ -29,18 +29,19 @@ def template() -> None:
 @config_option
 @address_option
 def publish(files: tuple[Path, ...], config: Path | None, address: str | None) -> None:
-    """Publish templates from YAML FILES, each as a new version."""
+    """Publish templates from YAML FILES, each as a new version; stop at one that is refused."""
     try:
         read = [read_template(file.name, read_file(file)) for file in files]
     except DocumentError as error:
         raise click.ClickException(str(error)) from None
     with channel("messaging", config, address) as opened:
         stub = MessagingServiceStub(opened)
-        for found in read:
+        for file, found in zip(files, read, strict=True):
             request = pb.PublishTemplateRequest(
                 template_id=found.template_id, template=found.template
             )
-            live = stub.PublishTemplate(request, timeout=TIMEOUT_S).template
+            with published_from(file):
+                live = stub.PublishTemplate(request, timeout=TIMEOUT_S).template
             click.echo(f"{found.template_id}: version {live.version} is live")
 
 
