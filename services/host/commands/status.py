@@ -40,6 +40,8 @@ def status(data_dir: Path | None, config_file: Path | None) -> None:
     answers = asyncio.run(_ask_all(config))
     rows = [[answer.service, answer.address, answer.state] for answer in answers]
     click.echo(report.table(["service", "address", "state"], rows))
+    absent = "" if config.data_dir.is_dir() else " (there is no such directory)"
+    click.echo(f"data      {config.data_dir.resolve()}{absent}")
     stages = [_row(stage) for answer in answers for stage in answer.stages]
     if stages:
         click.echo(report.table(HEAD, stages))
