@@ -37,15 +37,12 @@ def keep_greater(connection: Connection, table: Table, rows: Sequence[Row]) -> N
 def keep_first(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Write the rows whose key is not there yet."""
     if rows:
-        connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), rows)
+        connection.execute(_first(connection.dialect.name, table.name), rows)
 
 
 def replace(connection: Connection, table: Table, row: Row) -> None:
     """Write one row over whatever has its key."""
-    statement = _insert(connection.dialect.name, table)
-    keys = [column.name for column in table.primary_key]
-    others = {name: statement.excluded[name] for name in row if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), [row])
+    connection.execute(_replacing(connection.dialect.name, table.name, tuple(row)), [row])
 
 
 def chunks(values: Iterable[Any]) -> Iterator[Sequence[Any]]:
@@ -53,6 +50,20 @@ def chunks(values: Iterable[Any]) -> Iterator[Sequence[Any]]:
     rest = iter(values)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
+
+
+@cache
+def _first(dialect: str, name: str) -> Insert:
+    return _insert(dialect, tables.metadata.tables[name]).on_conflict_do_nothing()
+
+
+@cache
+def _replacing(dialect: str, name: str, columns: tuple[str, ...]) -> Insert:
+    table = tables.metadata.tables[name]
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    others = {each: statement.excluded[each] for each in columns if each not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=others)
 
 
 @cache
