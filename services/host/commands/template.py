@@ -63,7 +63,7 @@ def list_all(config: Path | None, address: str | None) -> None:
 @config_option
 @address_option
 def render(template_id: str, who: str, config: Path | None, address: str | None) -> None:
-    """Show what a template says to WHO (NAMESPACE:VALUE or a profile id) by e-mail; send nothing."""
+    """Show a template as an e-mail to WHO (NAMESPACE:VALUE or a profile id), and send nothing."""
     request = pb.RenderTemplateRequest(
         name=f"templates/{template_id}", who=parse_who(who), consistency=LATEST
     )
