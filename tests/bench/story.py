@@ -135,10 +135,9 @@ async def entered_ms(client: Client, number: int) -> int:
 
 async def called(phones: TimedPhones, numbers: range) -> None:
     async with asyncio.timeout(120):
-        while True:
-            if all(phone(number) in phones.called_ms for number in numbers):
-                return
-            await asyncio.sleep(0.001)
+        for number in numbers:
+            while phone(number) not in phones.called_ms:
+                await asyncio.sleep(0.001)
 
 
 async def report(title: str, client: Client, phones: TimedPhones, numbers: range) -> None:

@@ -75,15 +75,27 @@ def world() -> Iterator[World]:
     made.close()
 
 
-def kill_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    visits = iter([True])
+class Death:
+    """Kills at the n-th visit to a step; until the process starts again no other one is passed."""
 
-    def failpoint(name: str) -> None:
-        if name == step and next(visits, False):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: str, visit: int) -> None:
+        self._step = step
+        self._left = visit
+        self._dead = False
+        for module in (sql_stage, dispatcher, relay):
+            monkeypatch.setattr(module, "failpoint", self._pass)
+
+    def over(self) -> None:
+        """Let the process start again, and live."""
+        assert self._dead
+        self._dead, self._step = False, ""
+
+    def _pass(self, name: str) -> None:
+        if name == self._step:
+            self._left -= 1
+            self._dead = self._dead or not self._left
+        if self._dead:
             raise Killed(name)
-
-    for module in (sql_stage, dispatcher, relay):
-        monkeypatch.setattr(module, "failpoint", failpoint)
 
 
 async def live(world: World) -> None:
@@ -95,10 +107,13 @@ async def live(world: World) -> None:
         world.feed(tick(), at=NOON + second * 5 * SECOND)
 
 
-def through_a_crash(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    kill_at(monkeypatch, step)
+def through_a_crash(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, visit: int = 1
+) -> None:
+    death = Death(monkeypatch, step, visit)
     with pytest.raises(Killed):
         asyncio.run(live(world))
+    death.over()
     world.restart()
     asyncio.run(live(world))
 
@@ -139,6 +154,58 @@ def test_a_blind_provider_sends_a_transactional_message_once_more_at_most(
     through_a_crash(world, monkeypatch, step)
     assert world.fate() == (SENT, "")
     assert receiver.sent == (2 if step == "messaging.called" else 1)
+
+
+# The process dies with the first message of a batch on its way, or with some that have gone.
+MIDST = [
+    ("messaging.committed", 1),
+    *((step, visit) for step in ("messaging.claimed", "messaging.called") for visit in (1, 3, 7)),
+    ("messaging.settled", 1),
+    ("messaging.reported", 1),
+]
+NAMES = [f"m{number}" for number in range(9)]
+
+
+@pytest.mark.parametrize(("step", "visit"), MIDST)
+def test_an_idempotent_provider_sends_each_message_of_a_batch_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, visit: int
+) -> None:
+    receiver = world.providers[Lane.SMS] = Receiver(idempotent=True)
+    world.append(*reachable(), tick(), intents=[send(name, index=3) for name in NAMES])
+    through_a_crash(world, monkeypatch, step, visit)
+    assert {world.fate(name) for name in NAMES} == {(SENT, "")}
+    # One key stands for one body, also where it was handed over twice.
+    assert len(set(receiver.calls)) == receiver.sent == len(NAMES)
+    assert len({each.input_id for each in world.outcomes()}) == len(NAMES)
+
+
+@pytest.mark.parametrize(("step", "visit"), MIDST)
+def test_a_blind_provider_sends_no_marketing_of_a_batch_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, visit: int
+) -> None:
+    receiver = world.providers[Lane.SMS] = Receiver(idempotent=False)
+    world.append(*reachable(), tick(), intents=[send(name, index=3) for name in NAMES])
+    through_a_crash(world, monkeypatch, step, visit)
+    called = [letter.message_id for letter in receiver.calls]
+    assert len(set(called)) == len(called)
+    for name in NAMES:
+        assert world.fate(name) in {(SENT, ""), (UNKNOWN, "no_answer")}
+        assert message_id(name) in called or world.fate(name)[0] == UNKNOWN
+    assert len({each.input_id for each in world.outcomes()}) == len(NAMES)
+
+
+def test_what_is_called_was_claimed_before_on_disk(world: World) -> None:
+    begun: list[bool] = []
+
+    class Looking(Receiver):
+        async def send(self, letter: Letter) -> Answer:
+            begun.append(letter.message_id in await asyncio.to_thread(_begun, world))
+            return await super().send(letter)
+
+    world.providers[Lane.SMS] = Looking(idempotent=False)
+    world.feed(*reachable(), tick(), intents=[send(name, index=3) for name in NAMES])
+    asyncio.run(world.dispatch())
+    assert begun == [True] * len(NAMES)
 
 
 def test_after_a_suppression_has_returned_nothing_is_begun_for_the_address(world: World) -> None:
