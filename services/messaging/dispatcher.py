@@ -2,7 +2,7 @@
 
 Runs on the event loop beside the stages. Every message is a task of its own; what several of them
 ask of the tables or the renderer at once is done at one go, and what one of them waits for stops no
-other. No more messages are claimed for a provider, and not yet answered, than it takes.
+other. No more messages are claimed for a provider and wait for its answer than it takes.
 """
 
 from __future__ import annotations

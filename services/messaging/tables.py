@@ -147,7 +147,7 @@ messages = Table(
     Column("attempts", Integer, nullable=False),
     Column("unanswered", Integer, nullable=False),
     Column("first_ms", BigInteger, nullable=False),
-    Index("messages_waking", "state", "partition", "wake_ms"),
+    Index("messages_waking", "state", "partition", "lane", "wake_ms"),
     Index("messages_due", "state", "lane", "wake_ms", "message_id"),
     Index("messages_latest", "at_ms", "message_id"),
     Index("messages_of", "profile_id", "at_ms", "message_id"),

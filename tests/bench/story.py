@@ -135,9 +135,13 @@ async def entered_ms(client: Client, number: int) -> int:
 
 async def called(phones: TimedPhones, numbers: range) -> None:
     async with asyncio.timeout(120):
-        for number in numbers:
-            while phone(number) not in phones.called_ms:
-                await asyncio.sleep(0.001)
+        waiting = [phone(number) for number in reversed(numbers)]
+        while True:
+            while waiting and waiting[-1] in phones.called_ms:
+                waiting.pop()
+            if not waiting:
+                return
+            await asyncio.sleep(0.001)
 
 
 async def report(title: str, client: Client, phones: TimedPhones, numbers: range) -> None:

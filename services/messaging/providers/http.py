@@ -17,7 +17,7 @@ from services.messaging.providers.post import Reply, Unreachable, parse_target, 
 
 TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
-CONCURRENCY = 16
+CONCURRENCY = 32
 ID_LENGTH = 128
 
 _BUSY = frozenset({408, 425, 429, 503})
