@@ -19,7 +19,7 @@ from services.kit.ids import partition_of
 from services.kit.telemetry import Tracing
 from services.messaging import merges, tables, upserts, wire
 from services.messaging.domain import gate
-from services.messaging.domain.attempts import Ended, State
+from services.messaging.domain.attempts import Ended, State, Tried, gave_up
 from services.messaging.domain.hours import optimal_ms, zone_of
 from services.messaging.recipients import Person, load_engagement, load_people
 
@@ -160,8 +160,11 @@ class Decisions:
             )
         ).one_or_none()
         if row is not None:
-            reason = _REASONS.get(intent.cancel.reason, "withdrawn")
-            end(connection, [Ending(row, Ended(State.CANCELLED, reason), log_time_ms)])
+            ended = Ended(State.CANCELLED, _REASONS.get(intent.cancel.reason, "withdrawn"))
+            if row.unanswered:
+                # It was begun: nobody knows whether it has arrived.
+                ended = gave_up(Tried(row.attempts, row.unanswered, row.first_ms))
+            end(connection, [Ending(row, ended, log_time_ms)])
 
     @staticmethod
     def _departed(connection: Connection, profile_ids: set[int]) -> set[int]:

@@ -276,6 +276,31 @@ def test_consent_withdrawn_after_an_unanswered_call_leaves_it_unknown(world: Wor
     play(world, story)
 
 
+def test_a_message_withdrawn_after_an_unanswered_call_may_have_been_sent(world: World) -> None:
+    async def story(world: World, mailbox: HttpMailbox) -> None:
+        mailbox.behaviour = hang_up
+        world.feed(*reachable(), tick(), intents=[send(index=3)])
+        await world.dispatch()
+        world.feed(tick(), at=NOON + SECOND, intents=[cancel(index=0)])
+        await world.dispatch()
+        assert world.fate() == (UNKNOWN, "no_answer")
+        assert len(mailbox.requests) == 1
+
+    play(world, story)
+
+
+def test_a_message_withdrawn_while_its_provider_is_busy_was_not_sent(world: World) -> None:
+    async def story(world: World, mailbox: HttpMailbox) -> None:
+        mailbox.behaviour = answer("503 Busy")
+        world.feed(*reachable(), tick(), intents=[send(index=3)])
+        await world.dispatch()
+        world.feed(tick(), at=NOON + SECOND, intents=[cancel(index=0)])
+        await world.dispatch()
+        assert world.fate() == (CANCELLED, "withdrawn")
+
+    play(world, story)
+
+
 def test_a_provider_that_is_away_for_a_day_is_given_up(world: World) -> None:
     async def story(world: World, mailbox: HttpMailbox) -> None:
         world.feed(*reachable(), tick(), intents=[send(index=3)])
