@@ -6,7 +6,7 @@ Nothing is live before all of it is; who was refused or cut off may send the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -207,9 +207,11 @@ class Publisher:
         return found
 
     async def _check_references(self, journey: Journey, vocabulary: Vocabulary) -> None:
+        """Raise FailedPrecondition that names everything the journey refers to and is not there."""
+        missing: list[tuple[str, str]] = []
         entry = journey.entry
         if entry.audience_id and entry.audience_id not in vocabulary.audiences:
-            raise _missing("journey.entry.audience", f"audiences/{entry.audience_id}")
+            missing.append(("journey.entry.audience", f"audiences/{entry.audience_id}"))
         known: dict[str, bool] = {}
         for place, step in enumerate(journey.steps):
             if isinstance(step, Send):
@@ -218,7 +220,9 @@ class Publisher:
                     known[step.template_id] = has
                 if not known[step.template_id]:
                     path = f"journey.steps[{place}].send.template"
-                    raise _missing(path, f"templates/{step.template_id}")
+                    missing.append((path, f"templates/{step.template_id}"))
+        if missing:
+            raise _missing(missing)
 
 
 def journey_not_found(journey_id: str) -> NotFound:
@@ -275,9 +279,13 @@ def _reused() -> InvalidArgument:
     )
 
 
-def _missing(field: str, name: str) -> FailedPrecondition:
+def _missing(missing: Sequence[tuple[str, str]]) -> FailedPrecondition:
+    mistakes = tuple(FieldMistake(path, f"there is no `{name}`") for path, name in missing)
+    path, name = missing[0]
+    more = f" (and {len(missing) - 1} more that are not there)" if len(missing) > 1 else ""
     return FailedPrecondition(
         "MISSING_REFERENCE",
-        f"{field}: expected a name of what is there, found `{name}`",
-        {"field": field, "missing": name},
+        f"{path}: there is no `{name}`{more}",
+        {"field": path, "missing": name},
+        mistakes,
     )

@@ -107,8 +107,11 @@ def read_file(path: Path) -> str:
     """Return a file's text; raises DocumentError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DocumentError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start:,}"
+        raise DocumentError(f"{path}: expected text in UTF-8, found others at {place}") from None
 
 
 def read_document(file: str, text: str) -> Node:
@@ -116,7 +119,8 @@ def read_document(file: str, text: str) -> Node:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise DocumentError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+        words = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise DocumentError(f"{file}: not YAML: {words}") from None
     if root is None:
         raise DocumentError(f"{file}: empty")
     return Node(file, "", root)

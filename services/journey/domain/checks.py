@@ -147,7 +147,7 @@ def _check_send(path: str, send: Send) -> Iterator[FieldMistake]:
 
 def _check_length(path: str, length_ms: int) -> Iterator[FieldMistake]:
     if not 0 < length_ms <= LONGEST_MS:
-        found = f"{length_ms / 1000:g} seconds" if length_ms else "none"
+        found = f"{length_ms / 1000:,.15g} seconds" if length_ms else "none"
         yield FieldMistake(path, f"expected {_LENGTH}, found {found}")
 
 

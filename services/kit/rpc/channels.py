@@ -23,8 +23,15 @@ _RETRIES = {
 }
 """UNAVAILABLE always means: nothing was done, or doing it again has no further effect."""
 
+_FIRST_RECONNECT_MS = 100
+_SLOWEST_RECONNECT_MS = 1000
+"""How seldom a peer that is away is tried; by itself gRPC would wait minutes for one that is back."""
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
+    ("grpc.min_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
+    ("grpc.max_reconnect_backoff_ms", _SLOWEST_RECONNECT_MS),
     (
         "grpc.service_config",
         json.dumps(
