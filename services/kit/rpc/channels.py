@@ -25,7 +25,7 @@ _RETRIES = {
 
 _FIRST_RECONNECT_MS = 100
 _SLOWEST_RECONNECT_MS = 1000
-"""How seldom a peer that is away is tried; by itself gRPC would wait minutes for one that is back."""
+"""How seldom a peer that is away is tried; left alone, one that is back is not seen for minutes."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
