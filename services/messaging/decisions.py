@@ -153,14 +153,16 @@ class Decisions:
     def _withdraw(
         self, connection: Connection, intent: intents_pb2.Intent, log_time_ms: int
     ) -> None:
+        """Withdraw a message; one of which a call is under way is not tried again after it."""
         table = tables.messages
-        row = connection.execute(
-            select(table).where(
-                table.c.message_id == intent.intent_id, table.c.state == State.PENDING
-            )
-        ).one_or_none()
-        if row is not None:
-            ended = Ended(State.CANCELLED, _REASONS.get(intent.cancel.reason, "withdrawn"))
+        mine = select(table).where(table.c.message_id == intent.intent_id)
+        row = connection.execute(mine).one_or_none()
+        reason = _REASONS.get(intent.cancel.reason, "withdrawn")
+        if row is not None and row.state == State.SENDING:
+            held = {"of": row.message_id, "reason": reason}
+            connection.execute(set_columns(("reason",)), held)
+        if row is not None and row.state == State.PENDING:
+            ended = Ended(State.CANCELLED, reason)
             if row.unanswered:
                 # It was begun: nobody knows whether it has arrived.
                 ended = gave_up(Tried(row.attempts, row.unanswered, row.first_ms))

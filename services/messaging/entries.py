@@ -143,6 +143,10 @@ class Entries:
         tried = Tried(row.attempts, unanswered, row.first_ms)
         now_ms = self._over_ms(row)
         match follow_up(answer, tried, now_ms, idempotent=idempotent, marketing=marketing):
+            case Again() if row.reason:
+                # Withdrawn while the call was under way.
+                ended = gave_up(tried) if unanswered else Ended(State.CANCELLED, row.reason)
+                self._end(row, ended, traceparent, unanswered=unanswered)
             case Again(at_ms):
                 self._set(
                     row,
@@ -171,7 +175,7 @@ class Entries:
     def _claim(self, row: Row[Any], entry: Claiming, gatekeeper: Gatekeeper) -> Claim | None:
         intent = intents_pb2.Intent.FromString(row.intent)
         if 0 < intent.send.expire_ms <= self._over_ms(row):
-            self._end(row, Ended(State.DISCARDED, "expired"))
+            self._end(row, _forbidden(row, "expired"))
             return None
         verdict = gatekeeper.ask(row, intent.send)
         if not row.attempts:

@@ -301,6 +301,46 @@ def test_a_message_withdrawn_while_its_provider_is_busy_was_not_sent(world: Worl
     play(world, story)
 
 
+@pytest.mark.parametrize(
+    ("said", "fate"),
+    [
+        (answer("503 Busy"), (CANCELLED, "withdrawn")),
+        (hang_up, (UNKNOWN, "no_answer")),
+        (answer("200 OK"), (SENT, "")),
+    ],
+)
+def test_a_message_withdrawn_while_its_call_is_under_way_is_not_tried_again(
+    world: World, said: Any, fate: tuple[int, str]
+) -> None:
+    async def story(world: World, mailbox: HttpMailbox) -> None:
+        async def withdrawn_meanwhile(mailbox: HttpMailbox, writer: asyncio.StreamWriter) -> None:
+            world.feed(tick(), intents=[cancel(index=0)])
+            await said(mailbox, writer)
+
+        mailbox.behaviour = withdrawn_meanwhile
+        world.feed(*reachable(), tick(), intents=[send(index=3)])
+        await world.dispatch()
+        mailbox.behaviour = answer("200 OK")
+        world.feed(tick(), at=NOON + HOUR)
+        await world.dispatch()
+        assert world.fate() == fate
+        assert len(mailbox.requests) == 1
+
+    play(world, story)
+
+
+def test_a_message_that_expires_after_an_unanswered_call_may_have_been_sent(world: World) -> None:
+    async def story(world: World, mailbox: HttpMailbox) -> None:
+        mailbox.behaviour = hang_up
+        world.feed(*reachable(), tick(), intents=[send(index=3, expire_ms=NOON + SECOND)])
+        await world.dispatch()
+        world.feed(tick(), at=NOON + HOUR)
+        await world.dispatch()
+        assert world.fate() == (UNKNOWN, "no_answer")
+
+    play(world, story)
+
+
 def test_a_provider_that_is_away_for_a_day_is_given_up(world: World) -> None:
     async def story(world: World, mailbox: HttpMailbox) -> None:
         world.feed(*reachable(), tick(), intents=[send(index=3)])
