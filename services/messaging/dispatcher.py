@@ -57,6 +57,7 @@ class Dispatcher:
         self._renders = Batches(renderer.render_all)
         self._writes = Batches(ledger.write)
         self._slots: dict[Lane, asyncio.Semaphore] = {}
+        self._away: set[Lane] = set()
         self._tracing = tracing
         self._settled = settled
         self._woken = asyncio.Event()
@@ -164,6 +165,7 @@ class Dispatcher:
             failpoint("messaging.claimed")
             answer = await self._call(self._providers.get(draft.lane), claim)
         failpoint("messaging.called")
+        self._watch(draft.lane, answer)
         await self._settle(claim, answer, idempotent=self._is_idempotent(draft.lane))
         log.debug(
             "message_handed_over",
@@ -210,6 +212,18 @@ class Dispatcher:
                 await asyncio.sleep(PAUSE_S)
             else:
                 return
+
+    def _watch(self, lane: Lane, answer: Answer) -> None:
+        """Say once that a provider does not take messages, and once that it does again."""
+        takes = answer.outcome in {Outcome.ACCEPTED, Outcome.REFUSED}
+        channel = lane.name.lower()
+        if takes and lane in self._away:
+            self._away.discard(lane)
+            log.info("provider_back", channel=channel)
+        elif not takes and lane not in self._away:
+            self._away.add(lane)
+            outcome, detail = str(answer.outcome), answer.detail
+            log.warning("provider_away", channel=channel, outcome=outcome, detail=detail)
 
     def _is_idempotent(self, lane: Lane) -> bool:
         provider = self._providers.get(lane)

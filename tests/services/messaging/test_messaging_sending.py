@@ -33,6 +33,7 @@ from messaging_world import (
     template,
     tick,
 )
+from structlog.testing import capture_logs
 
 from coterie.type.v1 import message_pb2 as type_pb2
 from services.kit.ids import derive_id
@@ -206,7 +207,10 @@ def test_a_busy_provider_is_tried_again_when_log_time_has_come(world: World) -> 
     async def story(world: World, mailbox: HttpMailbox) -> None:
         mailbox.behaviour = answer("429 Too Many Requests", "Retry-After: 7")
         world.feed(*reachable(), tick(), intents=[send(index=3)])
-        await world.dispatch()
+        with capture_logs() as lines:
+            await world.dispatch()
+        (told,) = [line for line in lines if line["event"] == "provider_away"]
+        assert (told["channel"], told["outcome"], told["detail"]) == ("sms", "busy", "429")
         assert world.fate() == (PENDING, "")
         assert world.store.waiting(1)[0].next_due_ms == NOON + 7 * SECOND
         mailbox.behaviour = answer("201 Created")
