@@ -7,18 +7,16 @@ and written at its end.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from segcore.history import Event
 from services.journey import codec, tables
 from services.journey.domain.instance import Instance
+from services.kit.sql import IN_LIMIT, chunks
 from services.kit.upserts import keep_first, keep_last
 
-CHUNK = 500
-"""Values of one `IN`: below the number of parameters that any build of SQLite takes."""
 KEPT = 20_000
 """Instances in memory: a jump of time may fire more than fit."""
 
@@ -213,7 +211,7 @@ class Working:
 
     def _load_next(self) -> None:
         """Read what is due next: the front of a heap is near its order."""
-        wanted = [i for _, i in self._due[:CHUNK] if i not in self._instances]
+        wanted = [i for _, i in self._due[:IN_LIMIT] if i not in self._instances]
         self._read(_table.c.instance_id.in_(wanted))
 
     def _write_noted(self) -> None:
@@ -230,10 +228,3 @@ def next_due_ms(connection: Connection, partition: int) -> int | None:
         .limit(1)
     ).scalar_one_or_none()
     return found
-
-
-def chunks(values: Iterable[int]) -> Iterator[Sequence[int]]:
-    """Return the values in parts of which each fits into one statement."""
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -17,6 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from services.kit import postgres
 from services.kit.signal import Signal
+
+_T = TypeVar("_T")
+
+IN_LIMIT = 500
+"""Values of one `IN`: below the number of parameters that any build of SQLite takes."""
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's write: longer than any transaction of ours."""
@@ -26,6 +32,13 @@ POOL_SIZE = 32
 
 _MODE = "coterie_mode"
 """Execution option that says how a transaction begins: `read`, `write` or `each` (none at all)."""
+
+
+def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
+    """Return the values in parts of which each fits into one `IN`."""
+    rest = iter(values)
+    while chunk := list(islice(rest, IN_LIMIT)):
+        yield chunk
 
 
 class Database:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from coterie.messaging.v1 import template_pb2
 from coterie.type.v1 import change_pb2, event_pb2, value_pb2
-from services.messaging import tables, upserts
+from services.kit.sql import chunks
+from services.messaging import tables
 from services.messaging.domain.lanes import PROVIDER_NAMES, Lane
 
 ITEM_FIELDS = ("sku", "name", "category", "brand", "price", "image_url", "quantity")
@@ -119,7 +120,7 @@ def _attributes(
     connection: Connection, profile_ids: Collection[int]
 ) -> Mapping[int, dict[str, value_pb2.Value]]:
     found: dict[int, dict[str, value_pb2.Value]] = defaultdict(dict)
-    for chunk in upserts.chunks(profile_ids):
+    for chunk in chunks(profile_ids):
         for row in connection.execute(_ATTRIBUTES, {"people": chunk}):
             found[row.profile_id][row.name] = value_pb2.Value.FromString(row.value)
     return found
@@ -127,7 +128,7 @@ def _attributes(
 
 def _known(connection: Connection, skus: Collection[str]) -> dict[str, change_pb2.CatalogItem]:
     known: dict[str, change_pb2.CatalogItem] = {}
-    for chunk in upserts.chunks(skus):
+    for chunk in chunks(skus):
         rows = connection.execute(_ITEMS, {"skus": chunk})
         known.update((row.sku, change_pb2.CatalogItem.FromString(row.item)) for row in rows)
     return known

@@ -15,9 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Update, bindparam, delete, insert, select, update
 
 from coterie.log.v1 import intents_pb2
+from services.kit import upserts
 from services.kit.ids import partition_of
+from services.kit.sql import chunks
 from services.kit.telemetry import Tracing
-from services.messaging import merges, tables, upserts, wire
+from services.messaging import merges, tables, wire
 from services.messaging.domain import gate
 from services.messaging.domain.attempts import Ended, State, Tried, gave_up
 from services.messaging.domain.hours import optimal_ms, zone_of
@@ -172,7 +174,7 @@ class Decisions:
     def _departed(connection: Connection, profile_ids: set[int]) -> set[int]:
         table = tables.departures
         found: set[int] = set()
-        for chunk in upserts.chunks(profile_ids):
+        for chunk in chunks(profile_ids):
             mine = select(table.c.profile_id).where(table.c.profile_id.in_(chunk))
             found.update(connection.execute(mine).scalars())
         return found

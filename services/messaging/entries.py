@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from coterie.log.v1 import intents_pb2
 from coterie.messaging.v1 import template_pb2
-from services.messaging import tables, upserts, wire
+from services.kit import upserts
+from services.kit.sql import chunks
+from services.messaging import tables, wire
 from services.messaging.decisions import Ending, end, keep_checks, set_columns
 from services.messaging.domain import gate
 from services.messaging.domain.attempts import (
@@ -234,7 +236,7 @@ class Entries:
 def rows_of(connection: Connection, message_ids: Collection[str]) -> Mapping[str, Row[Any]]:
     """Return those of the messages that have not come to their end, by id."""
     rows: dict[str, Row[Any]] = {}
-    for chunk in upserts.chunks(message_ids):
+    for chunk in chunks(message_ids):
         found = connection.execute(_NAMED, {"messages": chunk})
         rows.update((row.message_id, row) for row in found)
     return rows

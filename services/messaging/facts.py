@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.log.v1 import facts_pb2, outcome_pb2
+from services.kit.upserts import Row
 from services.messaging import tables
-from services.messaging.upserts import Row
 
 ENGAGED = frozenset({"message.opened", "message.clicked"})
 """The events by which a person shows at what hour messages are read."""

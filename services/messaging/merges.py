@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
 from services.kit.ids import partition_of
-from services.messaging import tables, upserts
+from services.kit.sql import chunks
+from services.kit.upserts import Row, keep_first, keep_greater
+from services.messaging import tables
 from services.messaging.facts import Merge
 
 _RANKED = (tables.attributes, tables.consents, tables.preferences)
@@ -28,7 +30,7 @@ def find_redirects(connection: Connection, profile_ids: Collection[int]) -> dict
     """Return the stored redirects of those profiles that are no more."""
     table = tables.redirects
     found: dict[int, int] = {}
-    for chunk in upserts.chunks(profile_ids):
+    for chunk in chunks(profile_ids):
         rows = connection.execute(
             select(table.c.profile_id, table.c.target_id).where(table.c.profile_id.in_(chunk))
         )
@@ -65,9 +67,9 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
     arrival in another partition is that partition's from here on.
     """
     for table in _RANKED:
-        upserts.keep_greater(connection, table, _taken(connection, table, moved))
+        keep_greater(connection, table, _taken(connection, table, moved))
     engaged = _taken(connection, tables.engagement, moved)
-    upserts.keep_first(connection, tables.engagement, engaged)
+    keep_first(connection, tables.engagement, engaged)
     changes = [
         {"merged": merged, "remaining": target, "number": partition_of(target)}
         for merged, target in moved.items()
@@ -86,12 +88,12 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
         changes,
     )
     rows = [{"profile_id": merged, "target_id": target} for merged, target in moved.items()]
-    upserts.keep_first(connection, redirects, rows)
+    keep_first(connection, redirects, rows)
 
 
-def _taken(connection: Connection, table: Table, moved: Mapping[int, int]) -> list[upserts.Row]:
-    rows: list[upserts.Row] = []
-    for chunk in upserts.chunks(moved):
+def _taken(connection: Connection, table: Table, moved: Mapping[int, int]) -> list[Row]:
+    rows: list[Row] = []
+    for chunk in chunks(moved):
         mine = table.c.profile_id.in_(chunk)
         rows.extend(dict(row) for row in connection.execute(select(table).where(mine)).mappings())
         connection.execute(delete(table).where(mine))

@@ -10,7 +10,8 @@ from typing import TypeVar
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from coterie.type.v1 import value_pb2
-from services.messaging import tables, upserts, wire
+from services.kit.sql import chunks
+from services.messaging import tables, wire
 from services.messaging.domain.gate import Recipient
 from services.messaging.domain.lanes import ADDRESS_ATTRIBUTES, Lane
 
@@ -59,7 +60,7 @@ def load_people(connection: Connection, profile_ids: Collection[int]) -> Mapping
     been acknowledged: writers take turns.
     """
     people: dict[int, Person] = {}
-    for chunk in upserts.chunks(set(profile_ids)):
+    for chunk in chunks(set(profile_ids)):
         texts = _texts(connection, chunk)
         consents = _consents(connection, chunk)
         preferred = _preferred(connection, chunk)
@@ -83,7 +84,7 @@ def load_blocked(
         for lane, address in mine.items()
     }
     found: set[tuple[int, str]] = set()
-    for chunk in upserts.chunks(set(keys.values())):
+    for chunk in chunks(set(keys.values())):
         rows = connection.execute(_SUPPRESSIONS, {"digests": chunk})
         found.update((row.channel, row.digest) for row in rows)
     blocked: dict[Key, set[Lane]] = defaultdict(set)

@@ -17,7 +17,8 @@ from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
-from services.messaging import merges, tables, upserts, wire
+from services.kit.upserts import keep_first, keep_greater, keep_last
+from services.messaging import merges, tables, wire
 from services.messaging.decisions import Decisions
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import ENGAGEMENT_MS
@@ -178,9 +179,9 @@ class MessagingProjection:
         for name, written in rows.by_table.items():
             table = tables.metadata.tables[name]
             if table in (tables.engagement, tables.templates):
-                upserts.keep_first(connection, table, written)
+                keep_first(connection, table, written)
             else:
-                upserts.keep_greater(connection, table, written)
+                keep_greater(connection, table, written)
         engaged = {row["profile_id"] for row in rows.by_table[tables.engagement.name]}
         if engaged:
             _forget_engagement(connection, engaged, self._time_ms - ENGAGEMENT_MS)
@@ -199,7 +200,7 @@ class MessagingProjection:
             "log_time_ms": self._time_ms,
             "over_ms": self._over_ms,
         }
-        upserts.replace(connection, tables.progress, row)
+        keep_last(connection, tables.progress, [row])
 
 
 def _intents(record: Record) -> list[intents_pb2.Intent]:
@@ -226,7 +227,7 @@ def _by_input(pack: facts_pb2.FactPack, intents: Sequence[intents_pb2.Intent]) -
 def _leave(connection: Connection, leaving: Leaving, partition: int) -> None:
     """Hand a person over: from here on nothing is begun, until the merge has arrived."""
     row = {"profile_id": leaving.profile_id, "merge_id": leaving.merge_id}
-    upserts.keep_first(connection, tables.departures, [row])
+    keep_first(connection, tables.departures, [row])
     table = tables.messages
     connection.execute(
         update(table)

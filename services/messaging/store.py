@@ -10,8 +10,9 @@ from sqlalchemy import Row, case, delete, func, select, tuple_
 
 from coterie.messaging.v1 import message_pb2, template_pb2
 from services.kit.rpc.times import timestamp
-from services.kit.sql import Database
-from services.messaging import merges, tables, upserts, wire
+from services.kit.sql import Database, chunks
+from services.kit.upserts import keep_first
+from services.messaging import merges, tables, wire
 from services.messaging.content import Occasion, Reader, load_data
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import zone_of
@@ -153,7 +154,7 @@ class MessagingStore:
         key = {"channel": int(lane), "digest": wire.digest(lane, address)}
         with self._database.write() as connection:
             row = {**key, "since_ms": now_ms, "reason": reason}
-            upserts.keep_first(connection, table, [row])
+            keep_first(connection, table, [row])
             since_ms = connection.execute(
                 select(table.c.since_ms).where(
                     table.c.channel == key["channel"], table.c.digest == key["digest"]
@@ -218,7 +219,7 @@ class MessagingStore:
             ids = [row.message_id for row in rows]
             parts: list[dict[str, list[Row[Any]]]] = [{}, {}]
             for table, found in zip((tables.checks, tables.attempts), parts, strict=True):
-                for chunk in upserts.chunks(ids):
+                for chunk in chunks(ids):
                     mine = select(table).where(table.c.message_id.in_(chunk))
                     for each in connection.execute(mine.order_by(table.c.number)):
                         found.setdefault(each.message_id, []).append(each)

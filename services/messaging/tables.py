@@ -19,6 +19,8 @@ from sqlalchemy import (
     Text,
 )
 
+from services.kit.upserts import RANK
+
 ARRIVAL_SHIFT = 16
 """Bits for the index in a record: a record holds at most a thousand inputs."""
 
@@ -74,6 +76,7 @@ attributes = Table(
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    info={RANK: ("as_of_ms", "arrival")},
 )
 
 consents = Table(
@@ -85,6 +88,8 @@ consents = Table(
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    # `out` is the greater status: at equal times it wins.
+    info={RANK: ("as_of_ms", "status", "arrival")},
 )
 
 preferences = Table(
@@ -94,6 +99,7 @@ preferences = Table(
     Column("channel", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
+    info={RANK: ("as_of_ms", "arrival")},
 )
 
 engagement = Table(
@@ -112,6 +118,7 @@ catalog_items = Table(
     Column("sku", _text(SKU_LENGTH), primary_key=True),
     Column("item", LargeBinary, nullable=False),
     Column("arrival", BigInteger, nullable=False),
+    info={RANK: ("arrival",)},
 )
 
 templates = Table(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
+from services.kit.sql import chunks
 from services.kit.upserts import Row, keep_first, keep_greater
 from services.profile import tables
 from services.profile.upserts import add_up
@@ -50,7 +50,7 @@ def find_redirects(connection: Connection, profile_ids: Collection[int]) -> dict
     """Return the stored redirects of those profiles that are no more."""
     table = tables.redirects
     found: dict[int, int] = {}
-    for chunk in _chunks(profile_ids):
+    for chunk in chunks(profile_ids):
         rows = connection.execute(
             select(table.c.profile_id, table.c.target_id).where(table.c.profile_id.in_(chunk))
         )
@@ -87,16 +87,10 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
 
 def _taken(connection: Connection, table: Table, moved: Mapping[int, int]) -> list[Row]:
     rows: list[Row] = []
-    for chunk in _chunks(moved):
+    for chunk in chunks(moved):
         mine = table.c.profile_id.in_(chunk)
         rows.extend(dict(row) for row in connection.execute(select(table).where(mine)).mappings())
         connection.execute(delete(table).where(mine))
     for row in rows:
         row["profile_id"] = moved[row["profile_id"]]
     return rows
-
-
-def _chunks(values: Iterable[int]) -> Iterator[Sequence[int]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
