@@ -11,9 +11,6 @@ from services.kit.upserts import Row, keep_first, keep_greater
 from services.profile import tables
 from services.profile.upserts import add_up
 
-CHUNK = 500
-"""Values of one `IN`: below the number of parameters that any build of SQLite takes."""
-
 _RANKED = (tables.attributes, tables.consents, tables.preferences)
 _MOVED = (tables.timeline, tables.identifiers)
 

@@ -25,6 +25,8 @@ from services.kit.errors import FieldMistake
 from services.kit.names import ID_FORM
 
 DAY_MS = 86_400_000
+SHORTEST_MS = 1000
+"""The log's time is told each second; a loop of shorter waits would be busy for one person."""
 LONGEST_MS = 3653 * DAY_MS
 """Ten years with their leap days: nobody means more, and a slip of a unit is found."""
 STEPS_MAX = 100
@@ -33,7 +35,7 @@ CHANNELS_MAX = 8
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _CAMPAIGN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_LENGTH = "more than zero and at most ten years"
+_LENGTH = "at least a second and at most ten years"
 
 
 def check_fields(journey: Journey, display_name: str = "") -> list[FieldMistake]:
@@ -146,7 +148,7 @@ def _check_send(path: str, send: Send) -> Iterator[FieldMistake]:
 
 
 def _check_length(path: str, length_ms: int) -> Iterator[FieldMistake]:
-    if not 0 < length_ms <= LONGEST_MS:
+    if not SHORTEST_MS <= length_ms <= LONGEST_MS:
         found = f"{length_ms / 1000:,.15g} seconds" if length_ms else "none"
         yield FieldMistake(path, f"expected {_LENGTH}, found {found}")
 

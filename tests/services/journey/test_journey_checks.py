@@ -161,7 +161,7 @@ def test_a_loop_that_may_take_no_time_is_refused(steps: list[journey_pb2.Step]) 
 @pytest.mark.parametrize(
     "steps",
     [
-        [wait("a", 1), go_to("b", "a")],
+        [wait("a", 1000), go_to("b", "a")],
         [send("a"), wait("b", HOUR), go_to("c", "a")],
         [branch("a", "c"), wait("b", HOUR), wait("c", HOUR), go_to("d", "a")],
     ],
