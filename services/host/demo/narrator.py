@@ -15,7 +15,7 @@ from services.host.demo.story import SECONDS, Person, Tempo
 
 
 class Narrator:
-    """Writes to one console. `verbose` shows the definitions too."""
+    """Writes to one console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,7 +47,7 @@ class Narrator:
         self, answer: segmentation_service_pb2.ExplainResponse, who: str
     ) -> None:
         """Say why somebody is in the audience or not."""
-        self._print("\n[bold]Why is Beth in the audience, or not?[/]\n")
+        self._print(f"\n[bold]Why is {who} in the audience, or not?[/]\n")
         print_explanation(answer, who)
 
     def explain_message(self, message: message_pb2.Message) -> None:

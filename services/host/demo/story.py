@@ -64,7 +64,6 @@ class Person:
 class Tempo:
     """How long everything takes; `window` and `wait` as the rule and the journey say it."""
 
-    name: str
     window: str
     window_ms: int
     wait: str
@@ -75,7 +74,6 @@ class Tempo:
 
 
 DAYS = Tempo(
-    name="days",
     window="24h",
     wait="P3D",
     window_ms=24 * HOUR_MS,
@@ -90,7 +88,6 @@ DAYS = Tempo(
     },
 )
 SECONDS = Tempo(
-    name="seconds",
     window="4s",
     wait="PT10S",
     window_ms=4 * SECOND_MS,
