@@ -18,12 +18,19 @@ NUMBER_LIMIT = 9_000_000_000
 
 
 class Kind(enum.StrEnum):
-    """The type of a value."""
+    """The type of a value.
+
+    A time is milliseconds since 1970 UTC, a date days since 1970-01-01, a span milliseconds, texts
+    a tuple of texts. A span is only ever computed: nothing of a history has that kind.
+    """
 
     NUMBER = "number"
     TEXT = "text"
     FLAG = "flag"
     TIME = "time"
+    DATE = "date"
+    TEXTS = "texts"
+    SPAN = "span"
 
 
 class Scope(enum.StrEnum):
@@ -61,6 +68,13 @@ class TextTest(enum.StrEnum):
     CONTAINS = "contains"
 
 
+class TextForm(enum.StrEnum):
+    """A text made of another one; only the letters A to Z have two forms."""
+
+    LOWER = "lowerAscii"
+    UPPER = "upperAscii"
+
+
 class Since(enum.StrEnum):
     """From when on rows count for one instance of a journey; rows of its trigger itself never do.
 
@@ -77,13 +91,19 @@ class Fold(enum.StrEnum):
     EXISTS = "exists"
     COUNT = "count"
     SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    AVG = "avg"
+    DISTINCT = "distinct"
+    LATEST = "latest"
+    EARLIEST = "earliest"
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant: millionths for a number, milliseconds for a time, None for `null`."""
+    """A constant: millionths for a number, the unit of its kind for others, None for `null`."""
 
-    value: int | str | bool | None
+    value: int | str | bool | tuple[str, ...] | None
     kind: Kind | None
     at: int = -1
 
@@ -192,10 +212,83 @@ class AnyOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of one profile: of these event types, where `where` holds, younger than `last_ms`.
+class FormText:
+    """`operand.lowerAscii()` and its like; missing for a missing operand."""
 
-    With `since` they are rows of one instance too, and no rule of an audience has them.
+    form: TextForm
+    operand: Expression
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many code points a text has, or how many texts are in texts; missing for missing."""
+
+    operand: Expression
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """`element in operand`, where the operand is of kind texts: false where either is missing."""
+
+    element: Expression
+    operand: Expression
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A time `span_ms` after the operand, which is a time; missing for a missing one."""
+
+    operand: Expression
+    span_ms: int
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """The span from the operand, a time, to the present; missing for a missing operand.
+
+    It grows with time, so it stands only beside a constant span in a comparison, outside rows.
+    """
+
+    operand: Expression
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Anniversary:
+    """Whether today is the day and month of the operand, a date or a time, in the person's zone.
+
+    The operand's own year is skipped; 29 February counts on 28 February of other years. False for a
+    missing operand. Outside rows only.
+    """
+
+    operand: Expression
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A number from 0 to below 1, stable for each profile and salt. Outside rows only."""
+
+    salt: str
+    at: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one profile: of these event types, where all that is given here holds.
+
+    `where` holds of the row. With h the last instant whose time changes have happened, the row is
+    younger than `last_ms` (occurred > h - last_ms), at least `older_ms` old (occurred <= h -
+    older_ms), of one of the last `calendar_days` local days of the person's zone, that of h
+    included, at or after each of `from_times` and before each of `until_times` (expressions of the
+    person, of kind time; a missing one keeps no rows). Each of `follows` holds of the row too.
+
+    `key` is of kind text: it is compared in `follows`, of which both sides have one then. With
+    `since` they are rows of one instance too, and no rule of an audience has them.
     """
 
     scope: Scope
@@ -204,11 +297,39 @@ class Rows:
     last_ms: int | None = None
     at: int = -1
     since: Since | None = None
+    older_ms: int | None = None
+    calendar_days: int | None = None
+    from_times: tuple[Expression, ...] = ()
+    until_times: tuple[Expression, ...] = ()
+    key: Expression | None = None
+    follows: tuple[Follow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A test of a row a by the rows of `then`, of the same key where those have one.
+
+    Without `absent`: some row of `then` is strictly later than a, and at most `within_ms` later.
+    With `absent`: a is `within_ms` old, and no row of `then` but a itself lies from a's instant to
+    `within_ms` after it, both included. No `within_ms` means until now, and then a needs no age.
+    """
+
+    then: Rows
+    within_ms: int | None
+    absent: bool
+    at: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """Rows to one value. `operand` is what `sum` adds up over the rows; None for the others."""
+    """Rows to one value.
+
+    `operand` is what `sum`, `min`, `max`, `avg` and `distinct` take of each row; missing ones are
+    skipped. `latest` and `earliest` are the time of the newest and oldest row, with an operand its
+    value in the newest and oldest row that has one. Of rows at one instant the one received later
+    is newer, then the greater event id, then the later line. Over no rows `count`, `sum` and
+    `distinct` are 0, the others are missing.
+    """
 
     rows: Rows
     fold: Fold
@@ -258,6 +379,13 @@ Expression = (
     | Compare
     | OneOf
     | TestText
+    | FormText
+    | Size
+    | Has
+    | Shift
+    | Age
+    | Anniversary
+    | Bucket
     | Truth
     | Not
     | All
