@@ -7,6 +7,26 @@ from segcore._program cimport Input
 from segcore._texts cimport Texts
 
 
+cdef struct EventView:      # one event as it comes in; texts are ids, numbers millionths; id is UTF-8
+    uint32_t ordinal
+    uint32_t type_id
+    uint32_t came_with
+    int64_t occurred_ms
+    int64_t received_ms
+    const char* id
+    Py_ssize_t id_length
+    Py_ssize_t property_count
+    Py_ssize_t item_count
+    const uint32_t* property_keys       # field keys
+    const int64_t* property_values
+    const uint32_t* skus                # 0 is missing in these three
+    const uint32_t* categories
+    const uint32_t* brands
+    const int64_t* prices               # MISSING is missing
+    const int64_t* quantities
+    bint bare                           # the one item is made of a bare sku property
+
+
 cdef int64_t checked_time(object instant_ms, str what) except? -1
 cdef int64_t encode_value(Texts texts, str name, object value, uint32_t* kind) except? -1
 cdef object decode_value(Texts texts, uint32_t key, int64_t value)
