@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import date
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -68,14 +69,30 @@ def event_text(event: Event) -> str:
     """Return an event as JSON: the type of each value says its kind, as in the event itself."""
     items = [dataclasses.astuple(item) for item in event.items]
     head = [event.event_id, event.type, event.occurred_ms, event.received_ms, event.came_with]
-    return _compact([*head, dict(event.properties), items])
+    properties = {name: _stored(value) for name, value in event.properties.items()}
+    return _compact([*head, properties, items])
 
 
 def event_of(text: str) -> Event:
     """Return the event of such a text."""
     event_id, kind, occurred_ms, received_ms, came_with, properties, items = json.loads(text)
     lines = tuple(Item(*item) for item in items)
-    return Event(event_id, kind, occurred_ms, received_ms, came_with, properties, lines)
+    values = {name: _value(stored) for name, stored in properties.items()}
+    return Event(event_id, kind, occurred_ms, received_ms, came_with, values, lines)
+
+
+def _stored(value: object) -> object:
+    return {"date": value.isoformat()} if isinstance(value, date) else value
+
+
+def _value(stored: Any) -> Any:
+    match stored:
+        case {"date": str(day)}:
+            return date.fromisoformat(day)
+        case list():
+            return tuple(stored)
+        case _:
+            return stored
 
 
 def _compact(value: object) -> str:

@@ -145,7 +145,7 @@ def _no_value(path: str, found: int) -> FieldMistake:
 def value_of(value: value_pb2.Value) -> PropertyValue | None:
     """Return the plain value: float for a number, int for a time; None where none is set."""
     kind = value.WhichOneof("kind")
-    if kind is None:
+    if kind in (None, "date", "texts"):
         return None
     if kind == "time":
         return value.time.ToMilliseconds()

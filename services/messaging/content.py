@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from coterie.messaging.v1 import template_pb2
 from coterie.type.v1 import change_pb2, event_pb2, value_pb2
+from services.kit.rpc.dates import date_of
 from services.kit.sql import chunks
 from services.messaging import tables
 from services.messaging.domain.lanes import PROVIDER_NAMES, Lane
@@ -179,7 +180,7 @@ def _item(item: change_pb2.CatalogItem, lines: Sequence[event_pb2.LineItem]) -> 
     return facts
 
 
-def _plain(value: value_pb2.Value, zone: tzinfo) -> str | float | bool | None:
+def _plain(value: value_pb2.Value, zone: tzinfo) -> str | float | bool | list[str] | None:  # noqa: PLR0911 - one arm a kind
     match value.WhichOneof("kind"):
         case "text":
             return value.text
@@ -189,6 +190,11 @@ def _plain(value: value_pb2.Value, zone: tzinfo) -> str | float | bool | None:
             return value.flag
         case "time":
             return _instant(value.time, zone)
+        case "date":
+            # As ISO writes it, which the filter `date` reads.
+            return date_of(value.date).isoformat()
+        case "texts":
+            return list(value.texts.values)
         case _:
             return None
 

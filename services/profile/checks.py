@@ -16,6 +16,7 @@ from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, schema_pb2, value_pb2
 from segcore.rule import NUMBER_LIMIT, Kind
 from services.kit.errors import InvalidArgument, invalid_field
+from services.kit.rpc.dates import date_of
 from services.profile import limits
 
 _FIRST_SECOND = -62_135_596_800
@@ -218,10 +219,32 @@ def _check_time_value(value: value_pb2.Value, place: str, name: str) -> None:
     to_ms(value.time, _named(place, name))
 
 
+def _check_date_value(value: value_pb2.Value, place: str, name: str) -> None:
+    try:
+        date_of(value.date)
+    except ValueError:
+        wanted = "a day that there is, with its year from 1 to 9999"
+        raise invalid_field(_named(place, name), "another", wanted) from None
+
+
+def _check_texts_value(value: value_pb2.Value, place: str, name: str) -> None:
+    named, texts = _named(place, name), value.texts.values
+    _check_count(len(texts), 0, limits.TEXTS, named)
+    for text in texts:
+        if len(text) > limits.TEXTS_LENGTH or "\0" in text:
+            _check_text(text, 0, limits.TEXTS_LENGTH, named)
+        if limits.SEPARATOR in text:
+            raise invalid_field(named, "U+001F", "texts without it")
+    if (total := sum(map(len, texts))) > limits.TEXTS_TOTAL:
+        raise invalid_field(named, str(total), f"{limits.TEXTS_TOTAL} characters in all at most")
+
+
 _VALUE_CHECKS: Mapping[str, Callable[[value_pb2.Value, str, str], None]] = {
     "text": _check_text_value,
     "number": _check_number_value,
     "time": _check_time_value,
+    "date": _check_date_value,
+    "texts": _check_texts_value,
 }
 
 

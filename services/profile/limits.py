@@ -22,6 +22,12 @@ TAGS = 32
 """Words about an item of the catalog."""
 NAME_LENGTH = 64
 TEXT_LENGTH = 1_024
+TEXTS = 64
+TEXTS_LENGTH = 256
+TEXTS_TOTAL = 4_096
+"""Texts in a list, the characters of one and of all: with it too the largest event fits."""
+SEPARATOR = "\x1f"
+"""What segcore puts behind each text of a list, so that no text may hold it."""
 LABEL_LENGTH = 128
 """A category or a brand: with it the largest event stays below PACK_BYTES."""
 

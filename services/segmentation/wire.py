@@ -31,7 +31,7 @@ _STATES = {
 def value_of(value: value_pb2.Value) -> Value | None:
     """Return the plain value: float for a number, int for a time; None where none is set."""
     kind = value.WhichOneof("kind")
-    if kind is None:
+    if kind in (None, "date", "texts"):
         return None
     if kind == "time":
         return value.time.ToMilliseconds()

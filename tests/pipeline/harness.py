@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from segcore import PropertyValue
 from services.host.client import Client
 from services.host.embedded import Suite
 from services.kit.config import FREE_PORTS, Config
+from services.kit.rpc.dates import date_message
 
 SECOND = 1000
 HOUR = 3600 * SECOND
@@ -70,11 +72,15 @@ def who(text: str) -> identity_pb2.Who:
     return identity_pb2.Who(identity=identity(text))
 
 
-def value(plain: PropertyValue) -> value_pb2.Value:
+def value(plain: PropertyValue | date | tuple[str, ...]) -> value_pb2.Value:
     if isinstance(plain, bool):
         return value_pb2.Value(flag=plain)
     if isinstance(plain, str):
         return value_pb2.Value(text=plain)
+    if isinstance(plain, date):
+        return value_pb2.Value(date=date_message(plain))
+    if isinstance(plain, tuple):
+        return value_pb2.Value(texts=value_pb2.Texts(values=plain))
     return value_pb2.Value(number=plain)
 
 

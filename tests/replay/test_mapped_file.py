@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coterie.profile.v1 import profile_service_pb2 as pb
-from coterie.type.v1 import event_pb2
+from coterie.type.v1 import event_pb2, value_pb2
 from services.host.definitions.document import DocumentError
 from services.host.replay.mapped import MappedFile
 from services.host.replay.mapping_file import read_mapping
@@ -42,6 +42,16 @@ def write(folder: Path, *lines: str, name: str = "rows.csv") -> Path:
     path = folder / name
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+BORN = """\
+id: {derive: row}
+type: signup
+time: {column: at, zone: UTC}
+identities: {crm: who}
+properties:
+  born: {column: born, kind: date}
+"""
 
 
 def events(source: MappedFile) -> list[event_pb2.Event]:
@@ -280,3 +290,9 @@ def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
 def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"found none among 1 rows; at is no such time \(iso\)"):
         MappedFile(write(tmp_path, HEAD, "x,y,z,,,,"), read_mapping("m", ROWS)).prepare()
+
+
+def test_a_day_of_the_calendar_is_read_as_iso_writes_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "at,who,born", "2026-03-01T00:00:00Z,ada,1992-02-29")
+    (found,) = events(MappedFile(path, read_mapping("m", BORN)))
+    assert found.properties["born"].date == value_pb2.Date(year=1992, month=2, day=29)

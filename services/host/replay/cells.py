@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import math
+import re
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ DIGEST_BYTES = 16
 """128 bits: that two of a billion rows are alike by chance is less likely than a wrong disk."""
 PRICE_DECIMALS = 6
 CELL_END = "\x1f"
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class RowError(Exception):
@@ -51,6 +53,20 @@ def flag(cell: str, column: str) -> bool:
     if found is None:
         raise RowError(f"{column} is neither true nor false")
     return found
+
+
+def day(cell: str, column: str) -> dt.date:
+    """Return a day of the calendar; raises RowError for anything else.
+
+    >>> day("2024-02-29", "born")
+    datetime.date(2024, 2, 29)
+    """
+    try:
+        if DAY.fullmatch(cell):
+            return dt.date.fromisoformat(cell)
+    except ValueError:
+        pass
+    raise RowError(f"{column} is no day such as 2024-02-29")
 
 
 def time_reader(time: Time) -> Callable[[str], int]:

@@ -12,8 +12,13 @@ KINDS = {
     Kind.NUMBER: value_pb2.VALUE_KIND_NUMBER,
     Kind.FLAG: value_pb2.VALUE_KIND_FLAG,
     Kind.TIME: value_pb2.VALUE_KIND_TIME,
+    Kind.DATE: value_pb2.VALUE_KIND_DATE,
+    Kind.TEXTS: value_pb2.VALUE_KIND_TEXTS,
 }
-_FIELD_KEYS = {"kind": "text, number, flag or time", "description": "what it means, for people"}
+_FIELD_KEYS = {
+    "kind": "text, number, flag, time, date or texts",
+    "description": "what it means, for people",
+}
 
 
 def schema_of(mapping: RowMapping) -> schema_pb2.Schema:
@@ -57,6 +62,6 @@ def _field(key: Node, node: Node) -> schema_pb2.FieldSchema:
     found = node.fields(_FIELD_KEYS, ("kind",))
     return schema_pb2.FieldSchema(
         name=key.text(),
-        kind=KINDS[Kind(found["kind"].choice(*Kind))],
+        kind=KINDS[Kind(found["kind"].choice(*KINDS))],
         description=found["description"].text() if "description" in found else "",
     )

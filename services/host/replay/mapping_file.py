@@ -26,6 +26,8 @@ TYPE_NAME = re.compile(r"[a-z0-9_.-]{1,64}")
 PROPERTY_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 MAX_PROPERTIES = 64
 MAX_IDENTITIES = 16
+CELL_KINDS = (Kind.NUMBER, Kind.TEXT, Kind.FLAG, Kind.TIME, Kind.DATE)
+"""What one cell can say: no list of texts."""
 
 _KEYS = {
     "id": "where event ids come from",
@@ -179,7 +181,7 @@ def _property(key: Node, node: Node, *, grouped: bool) -> Property:
         raise key.wrong("a property name: letters, digits and `_`, beginning with no digit")
     known = {
         "column": "the column that holds it",
-        "kind": "text, number, flag or time",
+        "kind": "text, number, flag, time or date",
         "fold": "first, sum or count, where rows are grouped",
     }
     found = node.fields(known)
@@ -194,7 +196,7 @@ def _property(key: Node, node: Node, *, grouped: bool) -> Property:
     for name in ("column", "kind"):
         if name not in found:
             raise node.mistake(f"{name!r} is missing: {known[name]}")
-    kind = Kind(found["kind"].choice(*Kind))
+    kind = Kind(found["kind"].choice(*CELL_KINDS))
     if fold == Fold.SUM and kind != Kind.NUMBER:
         raise found["kind"].wrong("number, since it is summed")
     return Property(key.text(), kind, found["column"].text(), fold)

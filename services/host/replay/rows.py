@@ -11,6 +11,7 @@ from segcore.rule import Kind
 from services.host.definitions.document import DocumentError
 from services.host.replay.cells import (
     RowError,
+    day,
     digest,
     exact_sum,
     flag,
@@ -19,6 +20,7 @@ from services.host.replay.cells import (
     unit_price,
 )
 from services.host.replay.mapping import Condition, Fold, Property, RowMapping
+from services.kit.rpc.dates import date_message
 from services.kit.rpc.times import timestamp
 
 Cells = Sequence[str]
@@ -183,7 +185,11 @@ class EventBuilder:
                     return value_pb2.Value(time=timestamp(self._time(cell)))
                 except (ValueError, OverflowError):
                     raise RowError(f"{one.column} is no time") from None
+            case Kind.DATE:
+                return value_pb2.Value(date=date_message(day(cell, one.column)))
             case Kind.TEXT:
                 if len(cell) > MAX_TEXT:
                     raise RowError(f"{one.column} is longer than {MAX_TEXT} characters")
                 return value_pb2.Value(text=cell)
+            case _:
+                raise AssertionError(f"a mapping has no property of kind {one.kind}")

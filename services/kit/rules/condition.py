@@ -14,16 +14,21 @@ from segcore.describe import describe
 from segcore.instance import is_instance_word
 from segcore.reference import nodes_of
 from segcore.rule import (
+    Age,
     Aggregate,
     All,
+    Anniversary,
     AnyOf,
     Arithmetic,
     Attribute,
+    Bucket,
     CatalogField,
     Compare,
     EventField,
     Expression,
     Fold,
+    FormText,
+    Has,
     InAudience,
     ItemField,
     KeyText,
@@ -31,6 +36,8 @@ from segcore.rule import (
     Not,
     OneOf,
     Rows,
+    Shift,
+    Size,
     TestText,
     TriggerField,
     Truth,
@@ -105,13 +112,25 @@ class _Split:
                 return replace(node, operands=tuple(self.condition(part) for part in operands))
             case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
                 return replace(node, left=self.condition(left), right=self.condition(right))
-            case Not(operand=operand) | Truth(operand=operand):
+            case (
+                Not(operand=operand)
+                | Truth(operand=operand)
+                | OneOf(operand=operand)
+                | TestText(operand=operand)
+                | FormText(operand=operand)
+                | Size(operand=operand)
+                | Shift(operand=operand)
+                | Age(operand=operand)
+                | Anniversary(operand=operand)
+            ):
                 return replace(node, operand=self.condition(operand))
-            case OneOf(operand=operand) | TestText(operand=operand):
-                return replace(node, operand=self.condition(operand))
+            case Has(element=element, operand=operand):
+                return replace(
+                    node, element=self.condition(element), operand=self.condition(operand)
+                )
             case Aggregate() | TriggerField() | KeyText() | CatalogField():
                 return node
-            case Literal() | Attribute() | EventField() | ItemField() | InAudience():
+            case Literal() | Attribute() | EventField() | ItemField() | InAudience() | Bucket():
                 raise AssertionError(f"no word of an instance stands in {type(node).__name__}")
             case _:
                 assert_never(node)

@@ -29,6 +29,13 @@ STANDARD = (
 )
 """CEL's configuration."""
 
+PACKAGE = "rule"
+"""The protobuf package of the messages that are made for a vocabulary."""
+
+DATE_MESSAGE = "Date"
+TEXTS_MESSAGE = "Texts"
+"""Messages without fields: like every message they may be missing, and compare with null."""
+
 _T = cel.Type
 _EVENTS = _T.AbstractType("rows.Events")
 _ITEMS = _T.AbstractType("rows.Items")

@@ -21,9 +21,9 @@ from coterie.cel.v1 import checked_pb2
 from segcore.instance import CATALOG_KINDS
 from segcore.rule import Kind
 from services.kit.rules import declarations, fields
+from services.kit.rules.declarations import PACKAGE
 from services.kit.rules.vocabulary import Vocabulary
 
-PACKAGE = "rule"
 ENVIRONMENTS_MAX = 16
 """Environments kept: the schema of a workspace changes seldom, and each holds a few megabytes."""
 
@@ -32,6 +32,8 @@ _TYPES: Mapping[Kind, str] = {
     Kind.TEXT: ".google.protobuf.StringValue",
     Kind.FLAG: ".google.protobuf.BoolValue",
     Kind.TIME: ".google.protobuf.Timestamp",
+    Kind.DATE: f".{PACKAGE}.{declarations.DATE_MESSAGE}",
+    Kind.TEXTS: f".{PACKAGE}.{declarations.TEXTS_MESSAGE}",
 }
 _RESERVED = range(19_000, 20_000)
 """Field numbers that protobuf keeps for itself."""
@@ -137,6 +139,8 @@ def _pool(messages: Mapping[str, Mapping[str, Kind]]) -> descriptor_pool.Descrip
     for module in (wrappers_pb2, timestamp_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         file.dependency.append(module.DESCRIPTOR.name)
+    for empty in (declarations.DATE_MESSAGE, declarations.TEXTS_MESSAGE):
+        file.message_type.add(name=empty)
     for name, kinds in messages.items():
         tree: dict[str, Any] = {}
         for path, kind in kinds.items():

@@ -19,6 +19,8 @@ KINDS: Mapping[int, Kind] = {
     value_pb2.VALUE_KIND_NUMBER: Kind.NUMBER,
     value_pb2.VALUE_KIND_FLAG: Kind.FLAG,
     value_pb2.VALUE_KIND_TIME: Kind.TIME,
+    value_pb2.VALUE_KIND_DATE: Kind.DATE,
+    value_pb2.VALUE_KIND_TEXTS: Kind.TEXTS,
 }
 """The types of a schema in segcore's words."""
 
@@ -134,7 +136,9 @@ class _Declared:
         if mistake := fields.name_mistake(name):
             raise invalid_field(f"{path}.name", f"`{name}`", mistake)
         if kind not in KINDS:
-            raise invalid_field(f"{path}.kind", str(kind), "text, number, flag or time")
+            raise invalid_field(
+                f"{path}.kind", str(kind), "text, number, flag, time, date or texts"
+            )
         former = self._kinds.setdefault(name, kind)
         if former != kind:
             raise _conflict(f"{path}.kind", name, KINDS[former], KINDS[kind])

@@ -52,6 +52,19 @@ class Branch(dict[str, Any]):
         return self._own
 
 
+class Listed(tuple[str, ...]):
+    """Texts of an attribute or property: a list to Liquid, which prints as people write one.
+
+    >>> str(Listed(["sale", "shoes"]))
+    'sale, shoes'
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ", ".join(self)
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return names with dots as names within names.
 
@@ -68,7 +81,8 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
                 below = {} if below is None else Branch(below)
                 place[part] = below
             place = below
-        place[last] = values[name]
+        value = values[name]
+        place[last] = Listed(value) if isinstance(value, list) else value
     return root
 
 

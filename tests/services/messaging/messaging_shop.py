@@ -30,6 +30,8 @@ SCHEMA = schema_pb2.Schema(
     attributes=[
         schema_pb2.FieldSchema(name="first_name", kind=value_pb2.VALUE_KIND_TEXT),
         schema_pb2.FieldSchema(name="phone", kind=value_pb2.VALUE_KIND_TEXT),
+        schema_pb2.FieldSchema(name="birth_date", kind=value_pb2.VALUE_KIND_DATE),
+        schema_pb2.FieldSchema(name="tags", kind=value_pb2.VALUE_KIND_TEXTS),
     ]
 )
 Story = Callable[[App, HttpMailbox], Coroutine[Any, Any, None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,24 @@ def test_a_template_shows_what_it_says_to_a_person(data_dir: Path) -> None:
             CODE.NOT_FOUND,
             "PROFILE_NOT_FOUND",
         )
+        assert not mailbox.requests
+
+    play(data_dir, story)
+
+
+def test_a_template_shows_dates_and_lists(data_dir: Path) -> None:
+    async def story(app: App, mailbox: HttpMailbox) -> None:
+        values = {"birth_date": date(1992, 2, 29), "tags": ("sale", "shoes")}
+        await app.attributes("crm:beth", NOON, **values)
+        ask = pb.RenderTemplateRequest(
+            who=who("crm:beth"),
+            trigger=event_pb2.Event(event_id="e1", type="purchase"),
+            consistency=LATEST,
+            template=template_pb2.Template(
+                text="{{ profile.tags }} {{ profile.birth_date | date: '%d.%m.' }}"
+            ),
+        )
+        assert (await app.client.messaging.RenderTemplate(ask)).content.text == "sale, shoes 29.02."
         assert not mailbox.requests
 
     play(data_dir, story)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,6 +12,7 @@ from coterie.log.v1 import facts_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, schema_pb2, value_pb2
 from services.kit.log.port import Record
+from services.kit.rpc.dates import date_message
 
 T0 = 1_700_000_000_000
 EMAIL = change_pb2.CHANNEL_EMAIL
@@ -29,7 +31,7 @@ def identity(text: str) -> identity_pb2.Identity:
     return identity_pb2.Identity(namespace=namespace, value=value)
 
 
-def value(plain: object) -> value_pb2.Value:
+def value(plain: object) -> value_pb2.Value:  # noqa: PLR0911 - one arm a kind
     match plain:
         case None:
             return value_pb2.Value()
@@ -41,6 +43,10 @@ def value(plain: object) -> value_pb2.Value:
             return value_pb2.Value(number=plain)
         case str():
             return value_pb2.Value(text=plain)
+        case date():
+            return value_pb2.Value(date=date_message(plain))
+        case tuple():
+            return value_pb2.Value(texts=value_pb2.Texts(values=plain))
     raise TypeError(type(plain))
 
 

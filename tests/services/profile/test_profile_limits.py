@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from profile_inputs import EMAIL, IN, T0, attributes, consent, event, identity, stamp, value
 
-from coterie.type.v1 import change_pb2, event_pb2, schema_pb2
+from coterie.type.v1 import change_pb2, event_pb2, schema_pb2, value_pb2
 from segcore.rule import NUMBER_LIMIT, Kind
 from services.kit.errors import InvalidArgument
 from services.profile import checks, limits
@@ -45,6 +46,10 @@ GOOD_EVENTS: dict[str, event_pb2.Event] = {
     "returned": event(items=[Item(sku="s", quantity=-2, price=-NUMBER_LIMIT)]),
     "most properties": event(properties=_many(64)),
     "longest text": event(properties={"t": "é" * 1024}),
+    "last day": event(properties={"d": date(9999, 12, 31)}),
+    "most texts": event(properties={"t": ("é" * 64,) * 64}),
+    "longest text of a list": event(properties={"t": ("é" * 256,)}),
+    "no texts": event(properties={"t": ()}),
     "greatest number": event(properties={"n": 9e9, "m": -9e9}),
     "time": event(properties={"t": T0 + 400 * DAY}),
     "undeclared name": event(properties={"utm-source": "x"}),
@@ -152,6 +157,37 @@ BAD_EVENTS: dict[str, tuple[event_pb2.Event, str, str]] = {
         "INVALID_FIELD",
         "event.properties[t]",
     ),
+    "no such day": (
+        event_pb2.Event(
+            event_id="e",
+            type="t",
+            identities=[identity("crm:1")],
+            properties={"d": value_pb2.Value(date=value_pb2.Date(year=2023, month=2, day=29))},
+        ),
+        "INVALID_FIELD",
+        "event.properties[d]",
+    ),
+    "many texts": (event(properties={"t": ("a",) * 65}), "INVALID_FIELD", "event.properties[t]"),
+    "long text of a list": (
+        event(properties={"t": (PERSONAL * 20,)}),
+        "INVALID_FIELD",
+        "event.properties[t]",
+    ),
+    "long list": (
+        event(properties={"t": ("a" * 65,) * 64}),
+        "INVALID_FIELD",
+        "event.properties[t]",
+    ),
+    "separator in a list": (
+        event(properties={"t": ("a", PERSONAL + "\x1f")}),
+        "INVALID_FIELD",
+        "event.properties[t]",
+    ),
+    "zero in a list": (
+        event(properties={"t": (PERSONAL + "\0",)}),
+        "INVALID_FIELD",
+        "event.properties[t]",
+    ),
     "another kind": (
         event(properties={"total": "12"}),
         "SCHEMA_CONFLICT",
@@ -249,8 +285,9 @@ def test_a_time_ahead_says_the_limit() -> None:
 
 
 def test_the_kinds_of_values_have_the_names_of_segcore() -> None:
-    kinds = {value(plain).WhichOneof("kind") for plain in (1.0, 1, True, "x")}
-    assert kinds == {str(kind) for kind in Kind}
+    plain = (1.0, 1, True, "x", date(2024, 2, 29), ("a", "b"))
+    kinds = {value(each).WhichOneof("kind") for each in plain}
+    assert kinds == {str(kind) for kind in Kind} - {Kind.SPAN}
 
 
 def test_the_largest_event_fits_into_a_record() -> None:
