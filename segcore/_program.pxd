@@ -71,14 +71,20 @@ cpdef enum Op:
     TEXT_LESS_EQUAL = 13
     TEXT_GREATER = 14
     TEXT_GREATER_EQUAL = 15
-    ONE_OF = 16
-    STARTS_WITH = 17
-    ENDS_WITH = 18
-    CONTAINS = 19
-    TRUTH = 20
-    NEGATE = 21
-    CONJOIN = 22
-    DISJOIN = 23
+    HAS = 16
+    ONE_OF = 17
+    STARTS_WITH = 18
+    ENDS_WITH = 19
+    CONTAINS = 20
+    TRUTH = 21
+    NEGATE = 22
+    LOWER = 23
+    UPPER = 24
+    COUNT_POINTS = 25
+    COUNT_TEXTS = 26
+    SHIFT = 27
+    CONJOIN = 28
+    DISJOIN = 29
 
 
 cpdef enum Source:
@@ -97,6 +103,10 @@ cpdef enum Source:
     COUNT = 12
     SUM = 13
     MEMBER = 14
+    FOLD = 15
+    AGE = 16
+    ANNIVERSARY = 17
+    BUCKET = 18
 
 
 cdef struct Instruction:
@@ -119,7 +129,11 @@ cdef class Program:
     cdef readonly Py_ssize_t input_count
     cdef int64_t* values
     cdef int64_t* stack
-    cdef int64_t run(self) noexcept nogil
+    cdef char* scratch
+    cdef Py_ssize_t scratch_bytes
+    cdef int _reserve(self, Py_ssize_t size) except -1 nogil
+    cdef int64_t form(self, int32_t op, uint32_t text_id) except -1 nogil
+    cdef int64_t run(self) except? -2 nogil
 
 
 cdef uint32_t kind_code(object kind) except? 99

@@ -1,4 +1,8 @@
 import enum
+from collections.abc import Sequence
+
+from segcore.programs import Constant
+from segcore.programs import Program as Code
 
 class Op(enum.IntFlag):
     LOAD = 0
@@ -17,14 +21,20 @@ class Op(enum.IntFlag):
     TEXT_LESS_EQUAL = 13
     TEXT_GREATER = 14
     TEXT_GREATER_EQUAL = 15
-    ONE_OF = 16
-    STARTS_WITH = 17
-    ENDS_WITH = 18
-    CONTAINS = 19
-    TRUTH = 20
-    NEGATE = 21
-    CONJOIN = 22
-    DISJOIN = 23
+    HAS = 16
+    ONE_OF = 17
+    STARTS_WITH = 18
+    ENDS_WITH = 19
+    CONTAINS = 20
+    TRUTH = 21
+    NEGATE = 22
+    LOWER = 23
+    UPPER = 24
+    COUNT_POINTS = 25
+    COUNT_TEXTS = 26
+    SHIFT = 27
+    CONJOIN = 28
+    DISJOIN = 29
 
 class Source(enum.IntFlag):
     EVENT_ID = 0
@@ -42,3 +52,11 @@ class Source(enum.IntFlag):
     COUNT = 12
     SUM = 13
     MEMBER = 14
+    FOLD = 15
+    AGE = 16
+    ANNIVERSARY = 17
+    BUCKET = 18
+
+class Program:
+    def __init__(self, texts: object, plan: Code, inputs: Sequence[tuple[int, int]]) -> None: ...
+    def evaluate(self, values: Sequence[Constant]) -> int | None: ...
