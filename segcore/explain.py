@@ -28,6 +28,7 @@ from segcore.rule import (
     Arithmetic,
     Compare,
     Expression,
+    Follow,
     Kind,
     Literal,
     Not,
@@ -119,7 +120,7 @@ def _parts(expression: Expression) -> list[Expression]:
     """Return the clauses that stand below a node."""
     if isinstance(expression, Not | All | AnyOf | Truth | Compare | Arithmetic | OneOf | TestText):
         below = children_of(expression)
-        return [part for part in below if not isinstance(part, Literal | Rows)]
+        return [part for part in below if not isinstance(part, Literal | Rows | Follow)]
     return []
 
 

@@ -1,17 +1,18 @@
 """What happened to one person, as plain values: what events and attribute changes are made of.
 
 The type of a value says its kind: `float` a number, `int` an instant in milliseconds UTC, `bool` a
-flag, `str` a text.
+flag, `str` a text, `date` a date, and a tuple of `str` texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from segcore.rule import Kind
 
-PropertyValue = float | int | bool | str
+PropertyValue = float | int | bool | str | date | tuple[str, ...]
 """One value of a property or an attribute outside protobuf."""
 
 
@@ -41,10 +42,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class AttributeChange:
-    """New attribute values, true from `as_of_ms` on; None clears."""
+    """New attribute values, true from `as_of_ms` on; None clears.
+
+    `came_with` is the identifier that brought them, in one text, empty where none is known.
+    """
 
     values: Mapping[str, PropertyValue | None]
     as_of_ms: int
+    came_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +68,6 @@ def kind_of_value(value: PropertyValue) -> Kind:
         return Kind.TIME
     if isinstance(value, float):
         return Kind.NUMBER
-    return Kind.TEXT
+    if isinstance(value, date):
+        return Kind.DATE
+    return Kind.TEXTS if isinstance(value, tuple) else Kind.TEXT

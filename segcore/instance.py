@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segcore.history import Event, PropertyValue
-from segcore.rule import CatalogField, Expression, KeyText, Kind, Rows, Since, TriggerField
+from segcore.rule import CatalogField, Expression, Follow, KeyText, Kind, Rows, Since, TriggerField
 
 CATALOG_KINDS = {
     "stock": Kind.NUMBER,
@@ -84,7 +84,7 @@ class Instance:
         )
 
 
-def is_instance_word(node: Expression | Rows) -> bool:
+def is_instance_word(node: Expression | Rows | Follow) -> bool:
     """Return whether this very node speaks of an instance, whatever stands below it."""
     if isinstance(node, Rows):
         return node.since is not None

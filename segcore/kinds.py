@@ -1,4 +1,4 @@
-"""Whether a rule is well formed: kinds agree, and fields stand where there are rows to read.
+"""Whether a rule is well formed: kinds agree, and each node stands where it may.
 
 The checker of rule texts refuses all of this with a better message; this is the last gate, for
 rules that were stored.
@@ -7,20 +7,27 @@ rules that were stored.
 from __future__ import annotations
 
 from segcore.instance import CATALOG_KINDS, is_instance_word
+from segcore.limits import CALENDAR_DAYS_LIMIT, WINDOW_LIMIT_MS, check_limits
 from segcore.micro import INT64_MAX, TIME_LIMIT_MS
-from segcore.reference import nodes_of
+from segcore.nodes import Node, nodes_of
 from segcore.rule import (
+    Age,
     Aggregate,
     All,
+    Anniversary,
     AnyOf,
     Arithmetic,
     Attribute,
+    Bucket,
     CatalogField,
     Compare,
     Comparison,
     EventField,
     Expression,
     Fold,
+    Follow,
+    FormText,
+    Has,
     InAudience,
     ItemField,
     KeyText,
@@ -30,6 +37,8 @@ from segcore.rule import (
     OneOf,
     Rows,
     Scope,
+    Shift,
+    Size,
     TestText,
     TriggerField,
     Truth,
@@ -48,21 +57,75 @@ _ITEM_KINDS = {
     "price": Kind.NUMBER,
     "quantity": Kind.NUMBER,
 }
+LITERAL_TYPES: dict[Kind | None, type] = {
+    Kind.NUMBER: int,
+    Kind.TEXT: str,
+    Kind.FLAG: bool,
+    Kind.TIME: int,
+    Kind.DATE: int,
+    Kind.TEXTS: tuple,
+    Kind.SPAN: int,
+    None: type(None),
+}
+"""What a literal of each kind holds."""
+
+_NOT_BELOW_ROWS: dict[type, str] = {
+    Attribute: "profile",
+    InAudience: "audience",
+    Age: "age",
+    Anniversary: "anniversary",
+    Bucket: "bucket",
+    Aggregate: "rows",
+    CatalogField: "catalog",
+}
+"""What speaks of a person or of now, as rules call it."""
+
+_EQUALITIES = (Comparison.EQ, Comparison.NE)
+_WITHOUT_ORDER = (Kind.FLAG, Kind.TEXTS)
+_STORED = tuple(kind for kind in Kind if kind is not Kind.SPAN)
+_OPERANDS = {
+    Fold.EXISTS: (),
+    Fold.COUNT: (),
+    Fold.SUM: (Kind.NUMBER,),
+    Fold.AVG: (Kind.NUMBER,),
+    Fold.MIN: (Kind.NUMBER, Kind.TIME),
+    Fold.MAX: (Kind.NUMBER, Kind.TIME),
+    Fold.DISTINCT: _STORED,
+    Fold.LATEST: _STORED,
+    Fold.EARLIEST: _STORED,
+}
+"""The kinds of what each fold takes of a row; none for a fold that takes nothing."""
+
+_ENDS = (Fold.LATEST, Fold.EARLIEST)
 
 
-def kind_of(expression: Expression) -> Kind | None:
+def kind_of(expression: Expression) -> Kind | None:  # noqa: PLR0911
     """Return the kind of what `expression` comes to; None for `null`."""
     match expression:
         case Literal() | Attribute() | EventField() | ItemField() | TriggerField() | CatalogField():
             return expression.kind
-        case KeyText():
+        case KeyText() | FormText():
             return Kind.TEXT
-        case Arithmetic():
+        case Arithmetic() | Size() | Bucket():
             return Kind.NUMBER
+        case Shift():
+            return Kind.TIME
+        case Age():
+            return Kind.SPAN
         case Aggregate():
-            return Kind.FLAG if expression.fold is Fold.EXISTS else Kind.NUMBER
+            return _kind_of_aggregate(expression)
         case _:
             return Kind.FLAG
+
+
+def _kind_of_aggregate(aggregate: Aggregate) -> Kind | None:
+    match aggregate.fold:
+        case Fold.EXISTS:
+            return Kind.FLAG
+        case Fold.MIN | Fold.MAX | Fold.LATEST | Fold.EARLIEST:
+            return Kind.TIME if aggregate.operand is None else kind_of(aggregate.operand)
+        case _:
+            return Kind.NUMBER
 
 
 def check_rule(rule: Expression) -> None:
@@ -80,33 +143,20 @@ def check_condition(condition: Expression) -> None:
 
     It may speak of an instance.
     """
+    check_limits(condition)
     _expect(condition, Kind.FLAG)
     _check(condition, None)
 
 
 def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, PLR0912
     """Check one node and all below it; `scope` is that of the rows around it."""
+    if scope is not None and isinstance(expression, tuple(_NOT_BELOW_ROWS)):
+        raise _mistake(expression, f"no {_NOT_BELOW_ROWS[type(expression)]} below rows")
     match expression:
         case Literal():
             _check_literal(expression)
-        case Attribute() | InAudience():
-            if scope is not None:
-                raise _mistake(expression, "no profile and no audience below rows")
-        case EventField() | TriggerField():
-            if scope is None and isinstance(expression, EventField):
-                raise _mistake(expression, "event fields below rows only")
-            if _EVENT_KINDS.get(expression.name, expression.kind) is not expression.kind:
-                raise _mistake(expression, f"{expression.name} as {_EVENT_KINDS[expression.name]}")
-        case CatalogField():
-            if scope is not None:
-                raise _mistake(expression, "no catalog below rows")
-            if CATALOG_KINDS.get(expression.name) is not expression.kind:
-                raise _mistake(expression, f"one of {sorted(CATALOG_KINDS)} with its kind")
-        case ItemField():
-            if scope is not Scope.ITEM:
-                raise _mistake(expression, "item fields below rows of items only")
-            if _ITEM_KINDS.get(expression.name) is not expression.kind:
-                raise _mistake(expression, f"one of {sorted(_ITEM_KINDS)} with its kind")
+        case Attribute() | EventField() | ItemField() | TriggerField() | CatalogField():
+            _check_field(expression, scope)
         case Arithmetic():
             for operand in (expression.left, expression.right):
                 _expect(operand, Kind.NUMBER)
@@ -115,11 +165,10 @@ def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, 
             _check_compare(expression, scope)
         case OneOf():
             _check_one_of(expression, scope)
-        case TestText():
-            _expect(expression.operand, Kind.TEXT)
-            _check(expression.operand, scope)
-        case Truth() | Not():
-            _expect(expression.operand, Kind.FLAG)
+        case Has():
+            _expect(expression.element, Kind.TEXT)
+            _expect(expression.operand, Kind.TEXTS)
+            _check(expression.element, scope)
             _check(expression.operand, scope)
         case All() | AnyOf():
             if not expression.operands:
@@ -128,60 +177,180 @@ def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, 
                 _expect(operand, Kind.FLAG)
                 _check(operand, scope)
         case Aggregate():
-            if scope is not None:
-                raise _mistake(expression, "no rows below rows")
             _check_aggregate(expression)
+        case TestText() | FormText():
+            _check_operand(expression, expression.operand, scope, Kind.TEXT)
+        case Size():
+            _check_operand(expression, expression.operand, scope, Kind.TEXT, Kind.TEXTS)
+        case Truth() | Not():
+            _check_operand(expression, expression.operand, scope, Kind.FLAG)
+        case Shift():
+            _check_operand(expression, expression.operand, scope, Kind.TIME)
+            _check_span(expression, expression.span_ms, -TIME_LIMIT_MS, TIME_LIMIT_MS)
+        case Age():
+            raise _mistake(expression, "an age beside a constant span only")
+        case Anniversary():
+            _check_operand(expression, expression.operand, scope, Kind.DATE, Kind.TIME)
+
+
+def _check_operand(node: Node, operand: Expression, scope: Scope | None, *kinds: Kind) -> None:
+    """Check what a node is made of, which is of one of these kinds."""
+    _expect_one(node, operand, kinds)
+    _check(operand, scope)
+
+
+def _check_field(  # noqa: C901
+    field: Attribute | EventField | ItemField | TriggerField | CatalogField, scope: Scope | None
+) -> None:
+    if field.kind is Kind.SPAN:
+        raise _mistake(field, "a kind that values can have")
+    match field:
+        case EventField() | TriggerField():
+            if scope is None and isinstance(field, EventField):
+                raise _mistake(field, "event fields below rows only")
+            if _EVENT_KINDS.get(field.name, field.kind) is not field.kind:
+                raise _mistake(field, f"{field.name} as {_EVENT_KINDS[field.name]}")
+        case CatalogField():
+            if CATALOG_KINDS.get(field.name) is not field.kind:
+                raise _mistake(field, f"one of {sorted(CATALOG_KINDS)} with its kind")
+        case ItemField():
+            if scope is not Scope.ITEM:
+                raise _mistake(field, "item fields below rows of items only")
+            if _ITEM_KINDS.get(field.name) is not field.kind:
+                raise _mistake(field, f"one of {sorted(_ITEM_KINDS)} with its kind")
+        case Attribute():
+            pass
 
 
 def _check_literal(literal: Literal) -> None:
-    expected = {Kind.NUMBER: int, Kind.TIME: int, Kind.TEXT: str, Kind.FLAG: bool}
-    if type(literal.value) is not (type(None) if literal.kind is None else expected[literal.kind]):
+    value = literal.value
+    if type(value) is not LITERAL_TYPES[literal.kind]:
         raise _mistake(literal, f"a value of kind {literal.kind}")
-    if isinstance(literal.value, int) and abs(literal.value) > INT64_MAX:
+    if isinstance(value, int) and abs(value) > INT64_MAX:
         raise _mistake(literal, "a number of 64 bits")
+    if literal.kind in (Kind.TIME, Kind.DATE, Kind.SPAN):
+        _check_span(literal, int(str(value)), -TIME_LIMIT_MS, TIME_LIMIT_MS)
+    if isinstance(value, tuple) and any(type(part) is not str or "\x1f" in part for part in value):
+        raise _mistake(literal, "texts without U+001F")
 
 
 def _check_compare(compare: Compare, scope: Scope | None) -> None:
-    left, right = kind_of(compare.left), kind_of(compare.right)
-    if left is not None and right is not None and left is not right:
-        raise _mistake(compare, f"two values of one kind, not {left} and {right}")
-    if Kind.FLAG in (left, right) and compare.comparison not in (Comparison.EQ, Comparison.NE):
-        raise _mistake(compare, "no order of flags")
-    _check(compare.left, scope)
-    _check(compare.right, scope)
+    left, right = compare.left, compare.right
+    if isinstance(left, Age) and _is_span(right):
+        _check_age(left, scope)
+        return
+    if isinstance(right, Age) and _is_span(left):
+        _check_age(right, scope)
+        return
+    kinds = kind_of(left), kind_of(right)
+    if None not in kinds and kinds[0] is not kinds[1]:
+        raise _mistake(compare, f"two values of one kind, not {kinds[0]} and {kinds[1]}")
+    for kind in _WITHOUT_ORDER:
+        if kind in kinds and compare.comparison not in _EQUALITIES:
+            raise _mistake(compare, f"no order of kind {kind}")
+    if Kind.SPAN in kinds:
+        raise _mistake(compare, "an age beside a constant span only")
+    _check(left, scope)
+    _check(right, scope)
+
+
+def _is_span(expression: Expression) -> bool:
+    if not isinstance(expression, Literal) or expression.kind is not Kind.SPAN:
+        return False
+    _check_literal(expression)
+    return True
+
+
+def _check_age(age: Age, scope: Scope | None) -> None:
+    if scope is not None:
+        raise _mistake(age, "no age below rows")
+    _check_operand(age, age.operand, scope, Kind.TIME)
 
 
 def _check_one_of(one_of: OneOf, scope: Scope | None) -> None:
+    kind = kind_of(one_of.operand)
+    if kind in (Kind.TEXTS, Kind.SPAN):
+        raise _mistake(one_of, f"an operand of a single value, not of kind {kind}")
     _check(one_of.operand, scope)
     for option in one_of.options:
-        if option.kind not in (None, kind_of(one_of.operand)):
-            raise _mistake(option, f"an option of kind {kind_of(one_of.operand)}")
+        if option.kind not in (None, kind):
+            raise _mistake(option, f"an option of kind {kind}")
         _check_literal(option)
 
 
 def _check_aggregate(aggregate: Aggregate) -> None:
-    rows: Rows = aggregate.rows
+    _check_rows(aggregate.rows)
+    kinds = _OPERANDS[aggregate.fold]
+    operand = aggregate.operand
+    if operand is None:
+        if kinds and aggregate.fold not in _ENDS:
+            raise _mistake(aggregate, f"an operand for {aggregate.fold}")
+        return
+    if not kinds:
+        raise _mistake(aggregate, f"no operand for {aggregate.fold}")
+    _expect_one(aggregate, operand, kinds)
+    _check(operand, aggregate.rows.scope)
+
+
+def _check_rows(rows: Rows) -> None:
     if not rows.types:
         raise _mistake(rows, "at least one event type")
-    if rows.last_ms is not None and abs(rows.last_ms) > TIME_LIMIT_MS:
-        raise _mistake(rows, f"a window of at most {TIME_LIMIT_MS} ms")
+    for span_ms in (rows.last_ms, rows.older_ms):
+        if span_ms is not None:
+            _check_span(rows, span_ms, 1, WINDOW_LIMIT_MS)
+    if rows.calendar_days is not None and not 1 <= rows.calendar_days <= CALENDAR_DAYS_LIMIT:
+        raise _mistake(rows, f"1 to {CALENDAR_DAYS_LIMIT} calendar days")
     if rows.last_ms is not None and rows.since is not None:
         raise _mistake(rows, "`last` or `since`, not both")
     if rows.where is not None:
-        _expect(rows.where, Kind.FLAG)
-        _check(rows.where, rows.scope)
-    if (aggregate.operand is not None) != (aggregate.fold is Fold.SUM):
-        raise _mistake(aggregate, "an operand for sum and for nothing else")
-    if aggregate.operand is not None:
-        _expect(aggregate.operand, Kind.NUMBER)
-        _check(aggregate.operand, rows.scope)
+        _check_operand(rows, rows.where, rows.scope, Kind.FLAG)
+    if rows.key is not None:
+        _check_operand(rows, rows.key, rows.scope, Kind.TEXT)
+    for bound in (*rows.from_times, *rows.until_times):
+        _check_bound(rows, bound)
+    for follow in rows.follows:
+        _check_follow(rows, follow)
+
+
+def _check_bound(rows: Rows, bound: Expression) -> None:
+    """Check a time of the person from which or until which rows count."""
+    _expect_one(rows, bound, (Kind.TIME, None))
+    match bound:
+        case Literal() | Attribute() | TriggerField():
+            _check(bound, None)
+        case Shift():
+            _check(bound, None)
+            _check_bound(rows, bound.operand)
+        case Aggregate(fold=Fold.LATEST | Fold.EARLIEST):
+            _check_aggregate(bound)
+        case _:
+            raise _mistake(bound, "a constant, an attribute, or the time of a newest or oldest row")
+
+
+def _check_follow(rows: Rows, follow: Follow) -> None:
+    if follow.within_ms is not None:
+        _check_span(follow, follow.within_ms, 1, WINDOW_LIMIT_MS)
+    if (rows.key is None) != (follow.then.key is None):
+        raise _mistake(follow, "a key on both sides or on neither")
+    _check_rows(follow.then)
+
+
+def _check_span(node: Node, span_ms: int, least: int, most: int) -> None:
+    if not least <= span_ms <= most:
+        raise _mistake(node, f"from {least} to {most}")
+
+
+def _expect_one(node: Node, operand: Expression, kinds: tuple[Kind | None, ...]) -> None:
+    found = kind_of(operand)
+    if found not in kinds:
+        names = " or ".join(str(kind) for kind in kinds)
+        place = operand if operand.at >= 0 else node
+        raise _mistake(place, f"a value of kind {names}, not {found}")
 
 
 def _expect(expression: Expression, kind: Kind) -> None:
-    found = kind_of(expression)
-    if found is not kind:
-        raise _mistake(expression, f"a value of kind {kind}, not {found}")
+    _expect_one(expression, expression, (kind,))
 
 
-def _mistake(node: Expression | Rows, expected: str) -> ValueError:
+def _mistake(node: Node, expected: str) -> ValueError:
     return ValueError(f"{type(node).__name__} at offset {node.at}: expected {expected}")

@@ -1,4 +1,4 @@
-"""A rule as canonical JSON and back: sorted keys, no spaces, absent `at` and `since` left out.
+"""A rule as canonical JSON and back: sorted keys, no spaces, filters that rows lack left out.
 
 Both ways follow the dataclasses of `segcore.rule`, so a new node needs no change here. What is
 read is refused with ValueError, and the path of the mistake, unless it is exactly what is written.
@@ -15,15 +15,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from segcore import rule
+from segcore.kinds import LITERAL_TYPES
 from segcore.micro import INT64_MAX
-from segcore.rule import Expression, Kind, Literal
+from segcore.rule import Expression, Literal
 
 DEPTH_LIMIT = 200
 """Rules nest no deeper: every evaluator here is recursive, and people write ten levels at most."""
 
 _NODES: dict[str, type] = {node.__name__: node for node in typing.get_args(Expression)}
-_CLASSES = {**_NODES, "Rows": rule.Rows}
-_LEFT_OUT = {"at": -1, "since": None}
+_CLASSES = {**_NODES, "Rows": rule.Rows, "Follow": rule.Follow}
+_LEFT_OUT: dict[str, object] = {
+    "at": -1,
+    "since": None,
+    "older_ms": None,
+    "calendar_days": None,
+    "from_times": (),
+    "until_times": (),
+    "key": None,
+    "follows": (),
+}
+"""Fields that a document need not have, with what they are then; it never says that."""
+
 _HINTS = {cls: typing.get_type_hints(cls, vars(rule)) for cls in _CLASSES.values()}
 
 
@@ -89,7 +101,7 @@ def _decode(document: object, hint: Any, path: str, depth: int) -> object:
         raise ValueError(f"{path}: expected at most {DEPTH_LIMIT} levels, found more")
     if hint == Expression:
         return _decode_node(document, _NODES, path, depth)
-    if hint is rule.Rows or hint is Literal:
+    if hint in (rule.Rows, rule.Follow, Literal):
         return _decode_node(document, {hint.__name__: hint}, path, depth)
     origin = typing.get_origin(hint)
     if origin is tuple:
@@ -120,15 +132,24 @@ def _decode_union(document: object, hints: tuple[Any, ...], path: str, depth: in
     if document is None and type(None) in hints:
         return None
     rest = [hint for hint in hints if hint is not type(None)]
-    if all(hint in (int, str, bool) for hint in rest):
-        if type(document) not in rest:
-            raise _mistake(path, "an integer, a text or a flag", document)
-        return _decode_scalar(document, type(document), path)
+    if int in rest and str in rest:
+        return _decode_value(document, path)
     nodes = tuple(hint for hint in rest if hint in _NODES.values())
     if nodes == typing.get_args(Expression):
         return _decode_node(document, _NODES, path, depth)
     (only,) = rest
     return _decode(document, only, path, depth)
+
+
+def _decode_value(document: object, path: str) -> object:
+    """Return the value of a literal."""
+    if isinstance(document, list):
+        return tuple(
+            _decode_scalar(entry, str, f"{path}[{index}]") for index, entry in enumerate(document)
+        )
+    if type(document) not in (int, str, bool):
+        raise _mistake(path, "an integer, a text, a flag or a list of texts", document)
+    return _decode_scalar(document, type(document), path)
 
 
 def _decode_node(document: object, allowed: Mapping[str, type], path: str, depth: int) -> object:
@@ -155,9 +176,7 @@ def _decode_node(document: object, allowed: Mapping[str, type], path: str, depth
 
 
 def _check_literal(literal: Literal, path: str) -> None:
-    types_of_kind = {Kind.NUMBER: int, Kind.TIME: int, Kind.TEXT: str, Kind.FLAG: bool}
-    expected = type(None) if literal.kind is None else types_of_kind[literal.kind]
-    if type(literal.value) is not expected:
+    if type(literal.value) is not LITERAL_TYPES[literal.kind]:
         raise _mistake(f"{path}.value", f"a value of kind {literal.kind}", literal.value)
 
 

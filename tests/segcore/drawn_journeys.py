@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from drawn import NAMES, TEXTS, TYPES, VALUES, Draw
+from drawn_simple import NAMES, TEXTS, TYPES, VALUES, Draw
 from hypothesis import strategies as st
 
 from segcore.history import Event

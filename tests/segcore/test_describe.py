@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drawn import NAMES, TYPES, attribute_values, events, rules, writable
+from drawn_simple import NAMES, TYPES, attribute_values, events, writable
+from drawn_simple import simple_rules as rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drawn import attribute_values, events, rules, tallies
+from drawn_simple import attribute_values, events, tallies
+from drawn_simple import simple_rules as rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from drawn import events
+from drawn_simple import events
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from world import World

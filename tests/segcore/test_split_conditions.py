@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from drawn import NAMES, TYPES, attribute_values, events, writable
 from drawn_journeys import conditions, instances
+from drawn_simple import NAMES, TYPES, attribute_values, events, writable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,52 @@
+"""What rows come to: the folds of aggregates, over rows from the oldest to the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from segcore.micro import bounded, divide_half_even
+from segcore.row import Row
+from segcore.rule import MICRO, Fold
+from segcore.scalar import Value
+
+
+def fold_rows(fold: Fold, rows: Sequence[Row], value_of: Callable[[Row], Value] | None) -> Value:
+    """Return what `rows`, oldest first, come to; `value_of` is the operand, where there is one."""
+    if fold is Fold.EXISTS:
+        return bool(rows)
+    if fold is Fold.COUNT:
+        return len(rows) * MICRO
+    if value_of is not None:
+        values = [value_of(row) for row in rows]
+        return _fold_values(fold, [value for value in values if value is not None])
+    if fold is Fold.LATEST:
+        return rows[-1].event.occurred_ms if rows else None
+    if fold is Fold.EARLIEST:
+        return rows[0].event.occurred_ms if rows else None
+    raise ValueError(f"expected an operand for {fold}, found none")
+
+
+def _fold_values(  # noqa: PLR0911
+    fold: Fold, values: list[int | str | bool | tuple[str, ...]]
+) -> Value:
+    numbers = [value for value in values if isinstance(value, int)]
+    match fold:
+        case Fold.SUM:
+            return bounded(sum(numbers))
+        case Fold.MIN:
+            return min(numbers, default=None)
+        case Fold.MAX:
+            return max(numbers, default=None)
+        case Fold.AVG:
+            return bounded(divide_half_even(sum(numbers), len(numbers))) if numbers else None
+        case Fold.DISTINCT:
+            return len(set(values)) * MICRO
+        case Fold.LATEST:
+            return values[-1] if values else None
+        case Fold.EARLIEST:
+            return values[0] if values else None
+        case Fold.EXISTS | Fold.COUNT:
+            raise ValueError(f"expected no operand for {fold}, found one")
+        case _:
+            assert_never(fold)
