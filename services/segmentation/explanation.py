@@ -66,6 +66,12 @@ def show_value(value: Value, kind: Kind | None) -> str:
             return "true" if value else "false"
         case int() if kind is Kind.TIME:
             return (EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
+        case int() if kind is Kind.DATE:
+            return (EPOCH + timedelta(days=value)).date().isoformat()
+        case int() if kind is Kind.SPAN:
+            return str(timedelta(milliseconds=value))
+        case tuple():
+            return ", ".join(value)
         case int():
             whole, part = divmod(abs(value), MICRO)
             sign = "-" if value < 0 else ""
