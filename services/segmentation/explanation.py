@@ -53,7 +53,7 @@ def _witness(witness: Witness) -> audience_pb2.Witness:
     )
 
 
-def show_value(value: Value, kind: Kind | None) -> str:
+def show_value(value: Value, kind: Kind | None) -> str:  # noqa: PLR0911
     """Return a clause's value as people read it.
 
     >>> show_value(2_500_000, Kind.NUMBER), show_value(True, Kind.FLAG), show_value(None, Kind.TEXT)
