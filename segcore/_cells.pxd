@@ -65,6 +65,7 @@ cdef class Cells:
 
     cdef void* touch(self, uint32_t ordinal) except NULL nogil
     cdef int drop(self, uint32_t ordinal) except -1 nogil
+    cdef void* step(self, Py_ssize_t* place) noexcept nogil
     cdef void list_ordinals(self, uint32_t* found) noexcept nogil
     cpdef void clear(self) noexcept nogil
     cpdef Py_ssize_t memory(self) noexcept nogil

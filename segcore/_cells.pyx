@@ -89,6 +89,19 @@ cdef class Cells:
             self._become_sparse(self.capacity // 2)
         return 0
 
+    cdef void* step(self, Py_ssize_t* place) noexcept nogil:
+        """Return the cell at `place` or next behind it, and move on; NULL at the end.
+
+        In the order in which they lie; nothing is to be touched or dropped on the way.
+        """
+        cdef Py_ssize_t slot
+        while place[0] < self.capacity:
+            slot = place[0]
+            place[0] += 1
+            if (self.present[slot >> 6] >> (slot & 63)) & 1 if self.dense else self.keys[slot]:
+                return self.cells + slot * self.cell_bytes
+        return NULL
+
     cdef void list_ordinals(self, uint32_t* found) noexcept nogil:
         """Write the `count` ordinals that have a cell, ascending."""
         cdef Py_ssize_t slot
@@ -131,7 +144,7 @@ cdef class Cells:
         Dense becomes sparse only where that is less than half of it, so that no table swings.
         """
         cdef Py_ssize_t slots = max(<Py_ssize_t> LEAST_SLOTS, self.capacity)
-        cdef Py_ssize_t length = <Py_ssize_t> max(self.greatest, ordinal) + 1
+        cdef Py_ssize_t length = whole_words(<Py_ssize_t> max(self.greatest, ordinal) + 1)
         cdef Py_ssize_t needed = dense_bytes(self.cell_bytes, length)
         if self.dense:
             slots = LEAST_SLOTS
@@ -140,10 +153,10 @@ cdef class Cells:
         if self.dense and needed > 2 * sparse_bytes(self.cell_bytes, slots):
             return self._become_sparse(slots)
         if self.dense:
-            length = max(length, self.capacity + self.capacity // 2)
+            length = max(length, whole_words(self.capacity + self.capacity // 2))
         elif needed > sparse_bytes(self.cell_bytes, slots):
             return self._become_sparse(slots)
-        return self._become_dense((length + 63) // 64 * 64)
+        return self._become_dense(length)
 
     cdef int _become_sparse(self, Py_ssize_t capacity) except -1 nogil:
         """Move all cells to a table of `capacity` slots, a power of two."""
@@ -206,7 +219,11 @@ cdef class Cells:
 
 
 cdef inline Py_ssize_t dense_bytes(Py_ssize_t cell_bytes, Py_ssize_t length) noexcept nogil:
-    return length * cell_bytes + (length + 63) // 64 * 8
+    return length * cell_bytes + length // 8
+
+
+cdef inline Py_ssize_t whole_words(Py_ssize_t length) noexcept nogil:
+    return (length + 63) // 64 * 64
 
 
 cdef inline Py_ssize_t sparse_bytes(Py_ssize_t cell_bytes, Py_ssize_t slots) noexcept nogil:

@@ -1,0 +1,445 @@
+"""What the simple rows of a profile come to: the state of a leaf, in three kinds.
+
+`Total` has no window: a count and a sum. `Newest` keeps the few newest times, which decide every
+count up to so many. `Window` keeps each row, so that it leaves at exactly its time and the window:
+at horizon h the rows with occurred > h - window count. A leaf knows nothing of history or timers;
+`armed` is a place in which the engine keeps the one timer that is valid.
+"""
+
+cimport cython
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+from segcore._cells cimport Cells
+
+cdef enum:
+    NEWEST_LIMIT = 16  # more times are looked through more slowly than rows are counted
+
+
+cdef class Leaf:
+    """One of the three kinds; what a leaf does not keep reads as none of it.
+
+    A row is added once and never taken back. Horizons do not go back after `expire`. A value that
+    is MISSING makes a row that counts and adds nothing. An ordinal without rows has no state.
+    """
+
+    def __cinit__(self, *arguments, **named):
+        if type(self) is Leaf:
+            raise TypeError("expected Total, Newest or Window, found the bare Leaf")
+
+    def __len__(self):
+        return self.cells.count
+
+    @property
+    def memory_bytes(self):
+        """How many bytes the state takes, without what the allocator adds."""
+        return self.memory()
+
+    @property
+    def dense(self):
+        """Whether every ordinal has a place of its own."""
+        return self.cells.dense
+
+    def take(self, uint32_t ordinal, int64_t occurred_ms, value, int64_t horizon_ms):
+        """Add a row."""
+        self.add(ordinal, occurred_ms, MISSING if value is None else value, horizon_ms)
+
+    def see(self, uint32_t ordinal, int64_t horizon_ms):
+        """Return (count, total, due_ms), with None for a missing total and for no instant."""
+        cdef Look seen
+        self.look(ordinal, horizon_ms, &seen)
+        return (
+            seen.count,
+            None if seen.total == MISSING else seen.total,
+            None if seen.due_ms == NO_TIMER else seen.due_ms,
+        )
+
+    def see_apart(self, uint32_t ordinal, int64_t horizon_ms):
+        """Return the same, asked one by one."""
+        cdef int64_t total = self.total(ordinal, horizon_ms)
+        cdef int64_t due_ms = self.due(ordinal, horizon_ms)
+        return (
+            self.count(ordinal, horizon_ms),
+            None if total == MISSING else total,
+            None if due_ms == NO_TIMER else due_ms,
+        )
+
+    def let_go(self, uint32_t ordinal, int64_t horizon_ms):
+        """Drop the rows that have left."""
+        self.expire(ordinal, horizon_ms)
+
+    def forget(self, uint32_t ordinal):
+        """Drop all rows of an ordinal."""
+        self.clear(ordinal)
+
+    def arm(self, uint32_t ordinal, int64_t due_ms):
+        """Keep the due of its timer; whether there was a place for it."""
+        cdef int64_t* place = self.armed(ordinal)
+        if place != NULL:
+            place[0] = due_ms
+        return place != NULL
+
+    def armed_ms(self, uint32_t ordinal):
+        """Return the due that is kept, 0 for none, and None where there is no place."""
+        cdef int64_t* place = self.armed(ordinal)
+        return None if place == NULL else place[0]
+
+    cdef int add(
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+    ) except -1 nogil:
+        """Take a row, late ones too; one outside the window does nothing."""
+        with gil:
+            raise TypeError("expected Total, Newest or Window, found the bare Leaf")
+
+    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
+        """Write all that the leaf says of an ordinal."""
+        seen.count = 0
+        seen.total = 0
+        seen.due_ms = NO_TIMER
+        seen.armed = NULL
+
+    cdef int64_t count(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
+        """Return how many rows there are at a horizon, at most `most`."""
+        cdef Look seen
+        self.look(ordinal, horizon_ms, &seen)
+        return seen.count
+
+    cdef int64_t total(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
+        """Return the sum of their values; MISSING beyond 64 bits, and where no sum is kept."""
+        cdef Look seen
+        self.look(ordinal, horizon_ms, &seen)
+        return seen.total
+
+    cdef int64_t due(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
+        """Return the next instant after the horizon at which a row leaves, or NO_TIMER."""
+        cdef Look seen
+        self.look(ordinal, horizon_ms, &seen)
+        return seen.due_ms
+
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
+        """Drop the rows that have left at the horizon; with the last one goes the state."""
+        return 0
+
+    cdef int clear(self, uint32_t ordinal) except -1 nogil:
+        """Drop all rows of an ordinal, and what was armed."""
+        return self.cells.drop(ordinal)
+
+    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
+        """Return where the due of the one valid timer is kept, 0 for none.
+
+        NULL where there is no state. Good until a row is added or dropped.
+        """
+        cdef Look seen
+        self.look(ordinal, 0, &seen)
+        return seen.armed
+
+    cdef Py_ssize_t memory(self) noexcept nogil:
+        """Return how many bytes the state takes, without what the allocator adds."""
+        return self.cells.memory()
+
+
+@cython.final
+cdef class Total(Leaf):
+    """Count and exact sum of all rows; time changes neither."""
+
+    def __cinit__(self):
+        self.most = INT64_MAX
+        self.cells = Cells(sizeof(tally_sum))
+
+    cdef int add(
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+    ) except -1 nogil:
+        cdef tally_sum* sum = <tally_sum*> self.cells.find(ordinal)
+        if sum == NULL:
+            sum = <tally_sum*> self.cells.touch(ordinal)
+        sum.count += 1
+        if value != MISSING:
+            tally_add(sum, value)
+        return 0
+
+    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef tally_sum* sum = <tally_sum*> self.cells.find(ordinal)
+        seen.count = sum.count if sum != NULL else 0
+        seen.total = tally_read(sum) if sum != NULL else 0
+        seen.due_ms = NO_TIMER
+        seen.armed = NULL
+
+
+cdef inline uint64_t rising(int64_t instant_ms) noexcept nogil:
+    """Return a number in the same order that is above 0: no time is a cell's 0."""
+    return <uint64_t> instant_ms ^ ((<uint64_t> 1) << 63)
+
+
+@cython.final
+cdef class Newest(Leaf):
+    """The `most` newest times in the window, at most 16; it keeps no sum.
+
+    A cell is the armed due and the times, newest first.
+    """
+
+    def __cinit__(self, int64_t window_ms, int64_t most):
+        if window_ms < 1 or not 1 <= most <= NEWEST_LIMIT:
+            raise ValueError(
+                f"expected a window of at least 1 ms and 1 to {NEWEST_LIMIT} times,"
+                f" found {window_ms} and {most}"
+            )
+        self.window_ms = window_ms
+        self.most = most
+        self.cells = Cells((1 + most) * sizeof(uint64_t))
+
+    cdef int add(
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+    ) except -1 nogil:
+        cdef uint64_t* times
+        cdef uint64_t time = rising(occurred_ms)
+        cdef Py_ssize_t place = self.most - 1
+        if occurred_ms <= horizon_ms - self.window_ms:
+            return 0
+        times = <uint64_t*> self.cells.find(ordinal)
+        if times == NULL:
+            times = <uint64_t*> self.cells.touch(ordinal)
+        times += 1
+        if times[place] >= time:
+            return 0
+        while place > 0 and times[place - 1] < time:
+            times[place] = times[place - 1]
+            place -= 1
+        times[place] = time
+        return 0
+
+    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef uint64_t* times = <uint64_t*> self.cells.find(ordinal)
+        cdef uint64_t limit = rising(horizon_ms - self.window_ms)
+        cdef Py_ssize_t count = self.most
+        seen.count = 0
+        seen.total = MISSING
+        seen.due_ms = NO_TIMER
+        seen.armed = <int64_t*> times
+        if times == NULL:
+            return
+        while count > 0 and times[count] <= limit:
+            count -= 1
+        seen.count = count
+        if count:
+            seen.due_ms = self.leaves_at(<int64_t> rising(<int64_t> times[count]))
+
+    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
+        return <int64_t*> self.cells.find(ordinal)
+
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
+        cdef uint64_t* times = <uint64_t*> self.cells.find(ordinal)
+        cdef uint64_t limit = rising(horizon_ms - self.window_ms)
+        cdef Py_ssize_t place = self.most
+        if times == NULL:
+            return 0
+        while place > 0 and times[place] <= limit:
+            times[place] = 0
+            place -= 1
+        return self.cells.drop(ordinal) if place == 0 else 0
+
+
+@cython.final
+cdef class Window(Leaf):
+    """Every row in the window, by time, with their count and exact sum.
+
+    A row takes 16 bytes in a ring that grows and shrinks, 8 where values are not kept (`summed` is
+    False: then every value is 0); the only row of an ordinal lies in its cell. A row that is not
+    the newest costs the moving of the rows on its shorter side.
+    """
+
+    def __cinit__(self, int64_t window_ms, bint summed=True):
+        if window_ms < 1:
+            raise ValueError(f"expected a window of at least 1 ms, found {window_ms}")
+        self.window_ms = window_ms
+        self.most = INT64_MAX
+        self.summed = summed
+        self.row_values = 2 if summed else 1
+        self.cells = Cells(sizeof(WindowCell))
+
+    def __dealloc__(self):
+        cdef Py_ssize_t place = 0
+        cdef WindowCell* cell
+        if self.cells is None:
+            return
+        cell = <WindowCell*> self.cells.step(&place)
+        while cell != NULL:
+            if cell.capacity:
+                free(cell.ring)
+            cell = <WindowCell*> self.cells.step(&place)
+
+    cdef int add(
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+    ) except -1 nogil:
+        cdef WindowCell* cell
+        if occurred_ms <= horizon_ms - self.window_ms:
+            return 0
+        if value == MISSING or not self.summed:
+            value = 0
+        cell = <WindowCell*> self.cells.find(ordinal)
+        if cell == NULL:
+            cell = <WindowCell*> self.cells.touch(ordinal)
+            cell.ring = <int64_t*> occurred_ms
+        else:
+            self._insert(cell, occurred_ms, value)
+        cell.sum.count += 1
+        tally_add(&cell.sum, value)
+        return 0
+
+    cdef int _insert(self, WindowCell* cell, int64_t occurred_ms, int64_t value) except -1 nogil:
+        """Put a row where it belongs by time, behind those of the same instant."""
+        cdef uint32_t count = cell.sum.count
+        cdef uint32_t low = 0
+        cdef uint32_t high = count
+        cdef uint32_t middle, place
+        cdef int64_t* row
+        if count >= cell.capacity:
+            self._fit(cell, count + 1 + count // 2)
+        if row_at(self, cell, count - 1)[0] <= occurred_ms:
+            low = count
+        while low < high:
+            middle = (low + high) // 2
+            if row_at(self, cell, middle)[0] <= occurred_ms:
+                low = middle + 1
+            else:
+                high = middle
+        if low > count // 2:
+            for place in range(count, low, -1):
+                copy_row(self, cell, place - 1, place)
+        else:
+            cell.head = (cell.head if cell.head else cell.capacity) - 1
+            for place in range(low):
+                copy_row(self, cell, place + 1, place)
+        row = row_at(self, cell, low)
+        row[0] = occurred_ms
+        if self.summed:
+            row[1] = value
+        return 0
+
+    cdef int _fit(self, WindowCell* cell, uint32_t capacity) except -1 nogil:
+        """Give a cell a ring of `capacity` rows, or none for its only row; the rows come along."""
+        cdef Py_ssize_t row_bytes = self.row_values * sizeof(int64_t)
+        cdef uint32_t count = cell.sum.count
+        cdef uint32_t place
+        cdef int64_t* ring
+        cdef int64_t only_ms
+        if capacity == cell.capacity:
+            return 0
+        if capacity <= 1:
+            only_ms = row_at(self, cell, 0)[0]
+            free(cell.ring)
+            cell.ring = <int64_t*> only_ms
+            capacity = 0
+        else:
+            ring = <int64_t*> malloc(capacity * row_bytes)
+            if ring == NULL:
+                with gil:
+                    raise MemoryError(f"no memory for {capacity} rows of a profile")
+            if cell.capacity == 0:
+                ring[0] = <int64_t> cell.ring
+                if self.summed:
+                    ring[1] = tally_read(&cell.sum)  # of the only row
+            else:
+                for place in range(count):
+                    write_row(ring + place * self.row_values, row_at(self, cell, place), self)
+                free(cell.ring)
+            cell.ring = ring
+        self.ring_bytes += (<Py_ssize_t> capacity - <Py_ssize_t> cell.capacity) * row_bytes
+        cell.capacity = capacity
+        cell.head = 0
+        return 0
+
+    cdef uint32_t _left(self, WindowCell* cell, int64_t limit_ms) noexcept nogil:
+        """Return how many rows have left: those at or before the limit."""
+        cdef uint32_t low = 0
+        cdef uint32_t high = cell.sum.count
+        cdef uint32_t middle
+        if row_at(self, cell, 0)[0] > limit_ms:
+            return 0
+        while low < high:
+            middle = (low + high) // 2
+            if row_at(self, cell, middle)[0] <= limit_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+        cdef tally_sum sum
+        cdef uint32_t left, place
+        seen.count = 0
+        seen.total = 0
+        seen.due_ms = NO_TIMER
+        seen.armed = NULL
+        if cell == NULL:
+            return
+        seen.armed = &cell.armed_ms
+        left = self._left(cell, horizon_ms - self.window_ms)
+        if left == cell.sum.count:
+            return
+        seen.count = cell.sum.count - left
+        seen.due_ms = self.leaves_at(row_at(self, cell, left)[0])
+        sum = cell.sum
+        if self.summed:
+            for place in range(left):
+                tally_subtract(&sum, row_at(self, cell, place)[1])
+        seen.total = tally_read(&sum)
+
+    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
+        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+        return &cell.armed_ms if cell != NULL else NULL
+
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
+        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+        cdef uint32_t left, place
+        if cell == NULL:
+            return 0
+        left = self._left(cell, horizon_ms - self.window_ms)
+        if left == cell.sum.count:
+            return self.clear(ordinal)
+        if left == 0:
+            return 0
+        if self.summed:
+            for place in range(left):
+                tally_subtract(&cell.sum, row_at(self, cell, place)[1])
+        cell.sum.count -= left
+        cell.head += left
+        if cell.head >= cell.capacity:
+            cell.head -= cell.capacity
+        if cell.sum.count == 1 or cell.sum.count < cell.capacity // 4:
+            self._fit(cell, cell.sum.count + cell.sum.count // 2)
+        return 0
+
+    cdef int clear(self, uint32_t ordinal) except -1 nogil:
+        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+        if cell == NULL:
+            return 0
+        if cell.capacity:
+            free(cell.ring)
+            self.ring_bytes -= <Py_ssize_t> cell.capacity * self.row_values * sizeof(int64_t)
+        return self.cells.drop(ordinal)
+
+    cdef Py_ssize_t memory(self) noexcept nogil:
+        return self.cells.memory() + self.ring_bytes
+
+
+cdef inline int64_t* row_at(Window self, WindowCell* cell, uint32_t place) noexcept nogil:
+    """Return the row at a place counted from the oldest; for the only one, its time alone."""
+    cdef Py_ssize_t index = <Py_ssize_t> cell.head + place
+    if cell.capacity == 0:
+        return <int64_t*> &cell.ring
+    if index >= cell.capacity:
+        index -= cell.capacity
+    return cell.ring + index * self.row_values
+
+
+cdef inline void write_row(int64_t* out, const int64_t* row, Window self) noexcept nogil:
+    out[0] = row[0]
+    if self.summed:
+        out[1] = row[1]
+
+
+cdef inline void copy_row(
+    Window self, WindowCell* cell, uint32_t source, uint32_t place
+) noexcept nogil:
+    write_row(row_at(self, cell, place), row_at(self, cell, source), self)
