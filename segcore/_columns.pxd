@@ -1,14 +1,21 @@
 """Growable columns of one machine type: what all state of the engine is kept in."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 
 cdef class Column:
     cdef char* data
     cdef readonly Py_ssize_t size
     cdef Py_ssize_t capacity
-    cdef Py_ssize_t item_bytes
+    cdef readonly Py_ssize_t item_bytes
+    cdef int reserve(self, Py_ssize_t size) except -1 nogil
     cdef int resize(self, Py_ssize_t size) except -1 nogil
+
+    cdef inline int make_room(self, Py_ssize_t count) except -1 nogil:
+        """See that `count` more places can be pushed."""
+        if self.capacity - self.size < count:
+            self.reserve(self.size + count)
+        return 0
 
 
 cdef class Int64Column(Column):
@@ -18,9 +25,14 @@ cdef class Int64Column(Column):
     cdef inline void put(self, Py_ssize_t index, int64_t value) noexcept nogil:
         (<int64_t*> self.data)[index] = value
 
+    cdef inline void push(self, int64_t value) noexcept nogil:
+        """Append where there is room."""
+        (<int64_t*> self.data)[self.size] = value
+        self.size += 1
+
     cdef inline int append(self, int64_t value) except -1 nogil:
-        self.resize(self.size + 1)
-        (<int64_t*> self.data)[self.size - 1] = value
+        self.make_room(1)
+        self.push(value)
         return 0
 
 
@@ -35,10 +47,23 @@ cdef class Uint32Column(Column):
     cdef inline void put(self, Py_ssize_t index, uint32_t value) noexcept nogil:
         (<uint32_t*> self.data)[index] = value
 
+    cdef inline void push(self, uint32_t value) noexcept nogil:
+        """Append where there is room."""
+        (<uint32_t*> self.data)[self.size] = value
+        self.size += 1
+
     cdef inline int append(self, uint32_t value) except -1 nogil:
-        self.resize(self.size + 1)
-        (<uint32_t*> self.data)[self.size - 1] = value
+        self.make_room(1)
+        self.push(value)
         return 0
+
+
+cdef class Int32Column(Column):
+    pass
+
+
+cdef class Uint16Column(Column):
+    pass
 
 
 cdef class ByteColumn(Column):
@@ -53,6 +78,7 @@ cdef class ByteColumn(Column):
         (<uint8_t*> self.data)[index] = value
 
     cdef inline int append(self, uint8_t value) except -1 nogil:
-        self.resize(self.size + 1)
-        (<uint8_t*> self.data)[self.size - 1] = value
+        self.make_room(1)
+        (<uint8_t*> self.data)[self.size] = value
+        self.size += 1
         return 0

@@ -5,12 +5,13 @@ that own the columns keep them in range, and check them when a snapshot is loade
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 
 cdef class Column:
-    """The memory of a column; `Int64Column`, `Uint32Column` and `ByteColumn` say what is in it."""
+    """The memory of a column; its subclasses say what is in it."""
 
     def __dealloc__(self):
         free(self.data)
@@ -18,24 +19,36 @@ cdef class Column:
     def __len__(self):
         return self.size
 
-    cdef int resize(self, Py_ssize_t size) except -1 nogil:
-        """Make the column `size` long; amortized O(1) for each place added."""
+    cdef int reserve(self, Py_ssize_t size) except -1 nogil:
+        """See that there is room for `size` places; amortized O(1) for each place added."""
         cdef Py_ssize_t capacity
         cdef char* moved
+        if size <= self.capacity:
+            return 0
+        capacity = max(size, self.capacity + self.capacity // 2, 16)
+        moved = <char*> realloc(self.data, capacity * self.item_bytes)
+        if moved == NULL:
+            with gil:
+                raise MemoryError(f"no memory for a column of {capacity} places")
+        self.data = moved
+        self.capacity = capacity
+        return 0
+
+    cdef int resize(self, Py_ssize_t size) except -1 nogil:
+        """Make the column `size` long."""
         if size > self.capacity:
-            capacity = max(size, self.capacity + self.capacity // 2, 16)
-            moved = <char*> realloc(self.data, capacity * self.item_bytes)
-            if moved == NULL:
-                with gil:
-                    raise MemoryError(f"no memory for a column of {capacity} places")
-            self.data = moved
-            self.capacity = capacity
+            self.reserve(size)
         if size > self.size:
             memset(
                 self.data + self.size * self.item_bytes, 0, (size - self.size) * self.item_bytes
             )
         self.size = size
         return 0
+
+    @property
+    def memory_bytes(self):
+        """How much memory the column takes."""
+        return self.capacity * self.item_bytes
 
     def to_bytes(self):
         """Return the content as it lies in memory."""
@@ -66,8 +79,22 @@ cdef class Uint32Column(Column):
         self.item_bytes = sizeof(uint32_t)
 
 
+cdef class Int32Column(Column):
+    """Dates."""
+
+    def __cinit__(self):
+        self.item_bytes = sizeof(int32_t)
+
+
+cdef class Uint16Column(Column):
+    """Codes of a dictionary of middling size."""
+
+    def __cinit__(self):
+        self.item_bytes = sizeof(uint16_t)
+
+
 cdef class ByteColumn(Column):
-    """Flags and small states."""
+    """Flags, small states and codes, and bytes of texts."""
 
     def __cinit__(self):
         self.item_bytes = sizeof(uint8_t)

@@ -7,6 +7,7 @@ from segcore._audience cimport Audience
 from segcore._columns cimport ByteColumn
 from segcore._history cimport Events
 from segcore._leaf cimport Leaf
+from segcore._owners cimport Owners
 from segcore._program cimport Input
 from segcore._texts cimport Texts
 from segcore._timers cimport Timer, Timers
@@ -18,7 +19,9 @@ cdef enum Presence:
 
 
 cdef class LiveEngine:
+    cdef object store
     cdef Texts texts
+    cdef Owners owners
     cdef Events events
     cdef Attributes attributes
     cdef Timers timers

@@ -13,16 +13,19 @@ from pyroaring import BitMap
 from segcore._attributes cimport Attributes
 from segcore._audience cimport Audience
 from segcore._columns cimport ByteColumn
-from segcore._history cimport Events, checked_time
+from segcore._history cimport Events
 from segcore._leaf cimport Leaf
+from segcore._owners cimport Owners
 from segcore._program cimport Input, Program, Source, field_key
 from segcore._texts cimport Texts
 from segcore._timers cimport Timer, Timers
+from segcore._values cimport checked_time
 
 from segcore.changes import Change, Definition, Merged
 from segcore.history import History
 from segcore.plan import plan_rule
 from segcore.rule_json import to_json
+from segcore.storage import ColumnStore
 
 cdef Py_ssize_t CHUNK = 1024
 """How many profiles are evaluated at once: their inputs stay in the first-level cache."""
@@ -39,9 +42,11 @@ cdef class LiveEngine:
     """
 
     def __cinit__(self):
-        self.texts = Texts()
-        self.events = Events(self.texts)
-        self.attributes = Attributes(self.texts)
+        self.store = ColumnStore()
+        self.texts = Texts(self.store)
+        self.owners = Owners()
+        self.events = Events(self.texts, self.owners, self.store)
+        self.attributes = Attributes(self.texts, self.owners, self.store)
         self.timers = Timers()
         self.leaves = []
         self.leaf_by_key = {}
@@ -95,27 +100,31 @@ cdef class LiveEngine:
         self._settle(ordinal, self.now_ms, False, changes)
         return changes
 
-    def set_attributes(self, uint32_t ordinal, values, as_of_ms, int64_t arrival=0):
+    def set_attributes(
+        self, uint32_t ordinal, values, as_of_ms, int64_t arrival=0, str came_with=""
+    ):
         """Take new values, None to clear; for each attribute the latest `as_of_ms` wins.
 
         Of equal ones the later arrival wins; who gives numbers to `arrival`, ascending, can compare
-        those of two engines. Raises ValueError for values that cannot be kept.
+        those of two engines. `came_with` is the identifier that brought them. Raises ValueError for values that cannot be kept.
         """
         cdef list changes = []
         cdef list cells
         cdef int64_t instant_ms = checked_time(as_of_ms, "as_of_ms")
         cdef Py_ssize_t text_count = len(self.texts)
+        cdef uint32_t brought_by
         self._check_ordinal(ordinal)
         try:
             cells = self.attributes.encode(values)
+            brought_by = self.texts.intern(came_with) if came_with else 0
         except BaseException:
             self.texts.forget(text_count)
             raise
         self._admit(ordinal)
         self.arrivals = max(self.arrivals + 1, arrival)
         for key, value in cells:
-            if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals):
-                self._enqueue_all(self.attribute_watchers.get(key >> 2))
+            if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals, brought_by):
+                self._enqueue_all(self.attribute_watchers.get(key >> 3))
         self._settle(ordinal, self.now_ms, False, changes)
         return changes
 
@@ -384,7 +393,7 @@ cdef class LiveEngine:
             return wanted.source, field_key(self.texts, wanted.name, wanted.kind)
         if wanted.source == Source.ATTRIBUTE:
             key = field_key(self.texts, wanted.name, wanted.kind)
-            self.attribute_watchers.setdefault(key >> 2, []).append(audience)
+            self.attribute_watchers.setdefault(key >> 3, []).append(audience)
             return wanted.source, key
         if wanted.source == Source.MEMBER:
             parent = self.audience_by_id[wanted.name]
@@ -441,7 +450,7 @@ cdef class LiveEngine:
         for leaf in audience.leaves:
             if not leaf.live:
                 with nogil:
-                    leaf.build(self.events.ordinals.size, self.horizon_ms)
+                    leaf.build(self.events.types.size, self.horizon_ms)
         self.building = [leaf for leaf in self.building if not leaf.live]
         return 0
 
@@ -537,11 +546,20 @@ cdef class LiveEngine:
     def _columns(self):
         """Return every column by name, as it is written to a snapshot."""
         return {
-            **self.texts.columns(),
-            **self.events.columns(),
-            **self.attributes.columns(),
+            **self.store.columns,
+            **self.events.dead_columns(),
+            **self.attributes.dead_columns(),
+            **self.owners.columns(),
             "profiles": self.profiles,
         }
+
+    def _layout(self):
+        """Return what `_lay_out` needs to make the same columns, for JSON."""
+        return self.events.layout()
+
+    def _lay_out(self, layout):
+        """Make the columns of an engine that had this layout."""
+        self.events.lay_out(layout)
 
     def _ordinals(self, str audience_id):
         """Return the members of an audience as an ascending array; empty while it is not active."""
@@ -551,12 +569,15 @@ cdef class LiveEngine:
         """Check the columns after they were loaded, and set the clock."""
         cdef Py_ssize_t place
         self.texts.restore()
+        self.owners.restore()
         self.events.restore()
         self.attributes.restore()
         self.now_ms = now_ms
         self.horizon_ms = horizon_ms
         self.arrivals = arrivals
-        if self.profiles.size < max(self.events.newest.size, self.attributes.first.size):
+        if self.profiles.size < max(
+            self.events.newest.size, self.attributes.journal.newest.size, self.owners.winners.size
+        ):
             raise ValueError(f"profiles: expected all with a history, found {self.profiles.size}")
         for place in range(self.profiles.size):
             self.profile_count += self.profiles.get(place) == KNOWN

@@ -8,8 +8,9 @@ from libc.stdint cimport uint32_t
 
 from segcore._audience cimport Audience
 from segcore._engine cimport UNKNOWN, LiveEngine
-from segcore._history cimport Events, checked_time
+from segcore._history cimport Draft, EventView
 from segcore._leaf cimport Leaf
+from segcore._values cimport checked_time
 
 from segcore.changes import Departed
 
@@ -57,24 +58,25 @@ cdef class HandoverEngine(LiveEngine):
         self._check_ordinal(ordinal)
         if self.profiles.peek(ordinal) != UNKNOWN:
             raise ValueError(f"expected a new profile, found {ordinal}, which is known")
-        cells = self._checked(departed)
+        cells = self._checked(ordinal, departed)
         self._make_known(ordinal)
         for event in departed.events:
             index = self.events.append(ordinal, event)
             for leaf in self.leaves_of_type.get(self.events.types.get(index), ()):
                 if leaf.live:
                     leaf.add_event(index, self.horizon_ms)
-        for key, value, as_of_ms, arrival in cells:
-            self.attributes.put(ordinal, key, value, as_of_ms, arrival)
+        for key, value, as_of_ms, arrival, came_with in cells:
+            self.attributes.put(ordinal, key, value, as_of_ms, arrival, came_with)
             self.arrivals = max(self.arrivals, arrival)
         for audience_id in departed.audiences:
             audience = self.audience_by_id.get(audience_id)
             if audience is not None and audience.active:
                 audience.put(ordinal, True)
 
-    def _checked(self, departed):
+    def _checked(self, uint32_t ordinal, departed):
         """Return the attributes as cells, once it is sure that all can be kept."""
-        cdef Events draft = Events(self.texts)
+        cdef Draft draft = Draft(self.texts)
+        cdef EventView view
         cdef list cells = []
         cdef Py_ssize_t text_count = len(self.texts)
         try:
@@ -83,11 +85,12 @@ cdef class HandoverEngine(LiveEngine):
                     raise ValueError(
                         f"occurred_ms: expected at most {self.now_ms}, found {event.occurred_ms}"
                     )
-                draft.append(0, event)
+                draft.encode(ordinal, event, &view)
             for arrival, change in departed.attribute_changes:
                 as_of_ms = checked_time(change.as_of_ms, "as_of_ms")
+                came_with = self.texts.intern(change.came_with) if change.came_with else 0
                 for key, value in self.attributes.encode(change.values):
-                    cells.append((key, value, as_of_ms, arrival))
+                    cells.append((key, value, as_of_ms, arrival, came_with))
         except BaseException:
             self.texts.forget(text_count)
             raise

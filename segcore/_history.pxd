@@ -1,68 +1,77 @@
-"""The events of one partition in columns, and the profiles' chains through them."""
+"""The events of one partition: a table for each type, and the profiles' chains through them."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint32_t
 
-from segcore._columns cimport ByteColumn, Int64Column, Uint32Column
+from segcore._columns cimport Int64Column, Uint32Column
+from segcore._keys cimport Keys
+from segcore._owners cimport Owners
 from segcore._program cimport Input
+from segcore._table cimport EventView, Table
 from segcore._texts cimport Texts
 
 
-cdef struct EventView:      # one event as it comes in; texts are ids, numbers millionths; id is UTF-8
-    uint32_t ordinal
-    uint32_t type_id
-    uint32_t came_with
-    int64_t occurred_ms
-    int64_t received_ms
-    const char* id
-    Py_ssize_t id_length
-    Py_ssize_t property_count
-    Py_ssize_t item_count
-    const uint32_t* property_keys       # field keys
-    const int64_t* property_values
-    const uint32_t* skus                # 0 is missing in these three
-    const uint32_t* categories
-    const uint32_t* brands
-    const int64_t* prices               # MISSING is missing
-    const int64_t* quantities
-    bint bare                           # the one item is made of a bare sku property
-
-
-cdef int64_t checked_time(object instant_ms, str what) except? -1
-cdef int64_t encode_value(Texts texts, str name, object value, uint32_t* kind) except? -1
-cdef object decode_value(Texts texts, uint32_t key, int64_t value)
-
-cdef int check_cell(
-    str name, Texts texts, Uint32Column keys, Int64Column values, Py_ssize_t index
-) except -1
+cdef struct Walk:
+    # A way through all events of a person: each of its ordinals, each from the newest back.
+    uint32_t member
+    uint32_t place
 
 
 cdef class Events:
     cdef Texts texts
-    cdef Uint32Column ordinals
+    cdef Owners owners
+    cdef object store
     cdef Uint32Column types
-    cdef Int64Column occurred
-    cdef Int64Column received
-    cdef Uint32Column ids
-    cdef Uint32Column came_with
+    cdef Uint32Column rows
     cdef Uint32Column previous
     cdef Uint32Column newest
-    cdef ByteColumn bare
-    cdef Int64Column property_ends
-    cdef Uint32Column property_keys
-    cdef Int64Column property_values
-    cdef Int64Column item_ends
+    cdef Keys places
+    cdef list tables
+    cdef PyObject** table_pointers
+    cdef readonly bint any_dead
+    cdef Draft draft
+
+    cdef Py_ssize_t append(self, uint32_t ordinal, object event) except -1
+    cdef Py_ssize_t append_view(self, const EventView* view) except -1 nogil
+    cdef Table table(self, uint32_t type_id)
+    cdef int _add_table(self, uint32_t type_id) except -1
+    cdef int64_t read(
+        self, const Input* wanted, Table table, Py_ssize_t row, Py_ssize_t line
+    ) noexcept nogil
+    cdef void begin(self, Walk* walk, uint32_t ordinal) noexcept nogil
+    cdef int64_t step(self, Walk* walk) noexcept nogil
+    cdef int unite(self, uint32_t winner, uint32_t loser) except -1
+    cdef int drop(self, uint32_t ordinal) except -1
+    cdef int _kill(self, Py_ssize_t event) except -1
+    cdef Py_ssize_t _repeat(self, Py_ssize_t event, uint32_t ordinal) except -1
+
+    cdef inline PyObject* table_of(self, Py_ssize_t event) noexcept nogil:
+        """Return the table of an event; cast it to `Table`."""
+        return self.table_pointers[self.places.find(self.types.get(event))]
+
+    cdef inline bint is_dead(self, Py_ssize_t event) noexcept nogil:
+        """Tell whether an event is nobody's any more."""
+        return self.any_dead and (<Table> self.table_of(event)).is_dead(self.rows.get(event))
+
+    cdef inline uint32_t owner(self, uint32_t ordinal) noexcept nogil:
+        """Return the ordinal whose the rows of an ordinal are now."""
+        return self.owners.owner(ordinal)
+
+
+cdef class Draft:
+    cdef Texts texts
+    cdef bytes event_id
+    cdef Uint32Column keys
+    cdef Int64Column values
     cdef Uint32Column skus
     cdef Uint32Column categories
     cdef Uint32Column brands
     cdef Int64Column prices
     cdef Int64Column quantities
-    cdef Py_ssize_t append(self, uint32_t ordinal, object event) except -1
-    cdef int _append_properties(self, object properties) except -1
-    cdef int _append_items(self, object event) except -1
-    cdef int _append_item(
+    cdef int encode(self, uint32_t ordinal, object event, EventView* view) except -1
+    cdef int _encode_properties(self, object properties) except -1
+    cdef int _encode_item(
         self, str sku, object category, object brand, object price, object quantity
     ) except -1
-    cdef int64_t property_at(self, Py_ssize_t event, uint32_t key) noexcept nogil
-    cdef int64_t read(self, Input* wanted, Py_ssize_t event, Py_ssize_t line) noexcept nogil
-    cdef int unite(self, uint32_t winner, uint32_t loser) except -1
-    cdef int drop(self, uint32_t ordinal) except -1
+    cdef int _encode_items(self, object event) except -1
+    cdef int _clear(self) except -1

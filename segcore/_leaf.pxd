@@ -1,9 +1,10 @@
 """The state of one leaf: what its rows come to, for each profile that has any."""
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from segcore._columns cimport Uint32Column
-from segcore._history cimport Events
+from segcore._history cimport Events, Table
 from segcore._program cimport Program, wide_sum
 from segcore._timers cimport Timers
 
@@ -47,7 +48,7 @@ cdef class Leaf:
     cdef Tally* _touch(self, uint32_t ordinal) except NULL nogil
     cdef bint counts(self, Py_ssize_t event) noexcept nogil
     cdef int add_event(self, Py_ssize_t event, int64_t horizon_ms) except -1 nogil
-    cdef int _add_row(self, Py_ssize_t event, Py_ssize_t line) except -1 nogil
+    cdef int _add_row(self, PyObject* table, Py_ssize_t row, Py_ssize_t line) except -1 nogil
     cdef int _post(self, Tally* tally, int64_t occurred_ms, int64_t value) except -1 nogil
     cdef int _schedule(self, Tally* tally, uint32_t ordinal) except -1 nogil
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept nogil

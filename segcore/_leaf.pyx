@@ -99,34 +99,36 @@ cdef class Leaf:
 
     cdef int add_event(self, Py_ssize_t event, int64_t horizon_ms) except -1 nogil:
         """Count the rows of an event of the leaf's types; those outside the window do nothing."""
+        cdef PyObject* table = self.events.table_of(event)
+        cdef Py_ssize_t row = self.events.rows.get(event)
         cdef Py_ssize_t line
-        if self.windowed and self.events.occurred.get(event) <= horizon_ms - self.window_ms:
+        if self.windowed and (<Table> table).occurred.get(row) <= horizon_ms - self.window_ms:
             return 0
         if not self.of_items:
-            return self._add_row(event, -1)
-        for line in range(self.events.item_ends.get(event), self.events.item_ends.get(event + 1)):
-            self._add_row(event, line)
+            return self._add_row(table, row, -1)
+        for line in range((<Table> table).first_line(row), (<Table> table).item_ends.get(row)):
+            self._add_row(table, row, line)
         return 0
 
-    cdef int _add_row(self, Py_ssize_t event, Py_ssize_t line) except -1 nogil:
+    cdef int _add_row(self, PyObject* table, Py_ssize_t row, Py_ssize_t line) except -1 nogil:
         cdef int64_t value = 0
         cdef uint32_t ordinal
         cdef Tally* tally
         if self.where is not None:
-            fill(self.where, self.events, event, line)
+            fill(self.where, self.events, table, row, line)
             if self.where.run() != 1:
                 return 0
         if self.operand is not None:
-            fill(self.operand, self.events, event, line)
+            fill(self.operand, self.events, table, row, line)
             value = self.operand.run()
             if value == MISSING:
                 return 0
-        ordinal = self.events.ordinals.get(event)
+        ordinal = self.events.owner((<Table> table).ordinals.get(row))
         tally = self._touch(ordinal)
         tally.count += 1
         wide_add(&tally.total, value)
         if self.windowed:
-            self._post(tally, self.events.occurred.get(event), value)
+            self._post(tally, (<Table> table).occurred.get(row), value)
             self._schedule(tally, ordinal)
         return 0
 
@@ -208,23 +210,20 @@ cdef class Leaf:
         return wide_read(&tally.total)
 
     cdef int build(self, Py_ssize_t until, int64_t horizon_ms) except -1 nogil:
-        """Count the events from the cursor up to `until`, and move the cursor there.
-
-        Those of ordinal 0 are nobody's any more.
-        """
+        """Count the events from the cursor up to `until`, and move the cursor there."""
         cdef Py_ssize_t event
         for event in range(self.cursor, until):
-            if self.events.ordinals.get(event) and self.counts(event):
+            if self.counts(event) and not self.events.is_dead(event):
                 self.add_event(event, horizon_ms)
         self.cursor = max(self.cursor, until)
-        self.live = self.cursor == self.events.ordinals.size
+        self.live = self.cursor == self.events.types.size
         return 0
 
 
 cdef inline void fill(
-    Program program, Events events, Py_ssize_t event, Py_ssize_t line
+    Program program, Events events, PyObject* table, Py_ssize_t row, Py_ssize_t line
 ) noexcept nogil:
     """Give a program over rows its inputs."""
     cdef Py_ssize_t place
     for place in range(program.input_count):
-        program.values[place] = events.read(&program.inputs[place], event, line)
+        program.values[place] = events.read(&program.inputs[place], <Table> table, row, line)

@@ -25,8 +25,8 @@ cdef uint32_t kind_code(object kind) except? 99:
 
 
 cdef uint32_t field_key(Texts texts, str name, object kind) except 0:
-    """Return the one number of a field: the id of its name, and its kind in the lowest two bits."""
-    return texts.intern(name) << 2 | kind_code(kind)
+    """Return the one number of a field: the id of its name, and its kind in the lowest three bits."""
+    return texts.intern(name) << 3 | kind_code(kind)
 
 
 cdef inline bint in_order(int32_t op, int order) noexcept nogil:

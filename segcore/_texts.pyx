@@ -8,7 +8,9 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
-cdef uint32_t TEXT_LIMIT = (1 << 30) - 1
+from segcore.storage import ColumnStore
+
+cdef uint32_t TEXT_LIMIT = (1 << 29) - 1
 """A text id and a kind share 32 bits where fields are named."""
 
 
@@ -29,9 +31,10 @@ cdef inline uint64_t hash_bytes(const char* data, Py_ssize_t length) noexcept no
 cdef class Texts:
     """Interns texts and compares them by id."""
 
-    def __cinit__(self):
-        self.arena = ByteColumn()
-        self.ends = Int64Column()
+    def __cinit__(self, store=None):
+        store = store or ColumnStore()
+        self.arena = store.open("texts.arena", ByteColumn)
+        self.ends = store.open("texts.ends", Int64Column)
         self.ends.append(0)
         self._rehash(64)
 
@@ -41,14 +44,15 @@ cdef class Texts:
     def __len__(self):
         return self.ends.size - 1
 
-    cdef int _rehash(self, uint64_t slot_count) except -1:
+    cdef int _rehash(self, uint64_t slot_count) except -1 nogil:
         """Lay the table out anew with room for `slot_count` ids, a power of two."""
         cdef uint32_t* slots = <uint32_t*> calloc(slot_count, sizeof(uint32_t))
         cdef Py_ssize_t text_id
         cdef int64_t start
         cdef uint64_t place
         if slots == NULL:
-            raise MemoryError(f"no memory for {slot_count} texts")
+            with gil:
+                raise MemoryError(f"no memory for {slot_count} texts")
         free(self.slots)
         self.slots = slots
         self.mask = slot_count - 1
@@ -89,25 +93,36 @@ cdef class Texts:
         """Return the id of `text`, new or not; raises ValueError for what UTF-8 cannot hold."""
         cdef Py_ssize_t length = 0
         cdef const char* data = PyUnicode_AsUTF8AndSize(text, &length)
+        return self.intern_bytes(data, length)
+
+    cdef uint32_t intern_bytes(self, const char* data, Py_ssize_t length) except 0 nogil:
+        """Return the id of a text, new or not; the caller vouches for UTF-8 without U+0000."""
         cdef uint32_t text_id = self.find(data, length)
-        cdef Py_ssize_t start
         cdef uint64_t place
         if text_id:
             return text_id
         if self.ends.size > TEXT_LIMIT:
-            raise ValueError(f"expected at most {TEXT_LIMIT} distinct texts, found more")
-        start = self.arena.size
-        self.arena.resize(start + length)
-        memcpy(self.arena.data + start, data, length)
-        text_id = <uint32_t> self.ends.size
-        self.ends.append(self.arena.size)
+            with gil:
+                raise ValueError(f"expected at most {TEXT_LIMIT} distinct texts, found more")
         if <uint64_t> self.ends.size * 2 > self.mask:
             self._rehash((self.mask + 1) * 2)
-        else:
-            place = hash_bytes(data, length) & self.mask
-            while self.slots[place]:
-                place = (place + 1) & self.mask
-            self.slots[place] = text_id
+        self.ends.make_room(1)
+        self.arena.make_room(length)
+        memcpy(self.arena.data + self.arena.size, data, length)
+        self.arena.size += length
+        text_id = <uint32_t> self.ends.size
+        self.ends.push(self.arena.size)
+        place = hash_bytes(data, length) & self.mask
+        while self.slots[place]:
+            place = (place + 1) & self.mask
+        self.slots[place] = text_id
+        return text_id
+
+    cdef int64_t derive(self, const char* data, Py_ssize_t length) noexcept nogil:
+        """Return the id of a text that was made on the way, interned on demand."""
+        cdef uint32_t text_id = self.find(data, length)
+        if text_id == 0:
+            text_id = self.intern_bytes(data, length)
         return text_id
 
     cdef int64_t id_of(self, str text) except -1:
@@ -169,10 +184,6 @@ cdef class Texts:
                 return True
             place += 1
         return False
-
-    def columns(self):
-        """Return the columns by name, as they are written to a snapshot."""
-        return {"texts.arena": self.arena, "texts.ends": self.ends}
 
     def restore(self):
         """Rebuild the table after a load; raises ValueError where the columns disagree."""

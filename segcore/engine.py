@@ -16,7 +16,7 @@ from typing import Self
 from segcore._handover import HandoverEngine
 from segcore.rule_json import from_json, to_json
 
-FORMAT = 1
+FORMAT = 2
 """The version of what `dump` writes."""
 
 
@@ -36,6 +36,7 @@ class Engine(HandoverEngine):
             "now_ms": self.now_ms,
             "horizon_ms": self.horizon_ms,
             "arrivals": self.arrivals,
+            "layout": self._layout(),
             "audiences": [
                 {
                     "audience_id": audience.audience_id,
@@ -79,6 +80,7 @@ class Engine(HandoverEngine):
                 f"found {head['format']}, {head['byte_order']}"
             )
         engine = cls()
+        engine._lay_out(head["layout"])
         for name, column in engine._columns().items():
             column.load(sections[name])
         engine._restore(head["now_ms"], head["horizon_ms"], head["arrivals"])

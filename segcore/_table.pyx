@@ -1,0 +1,238 @@
+"""The events of one type: a row each, a column for each of their fields.
+
+Rows stand in order of arrival and are never rewritten. A column of a field begins with the first
+row that has it; items lie in columns of their own, and a row holds where its part of them ends.
+"""
+
+from libc.stdint cimport INT64_MAX
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from segcore._values cimport FLAG, check_text_ids
+
+
+cdef class Table:
+    """`dead` has a bit for each row that is nobody's any more; `any_dead` spares the look."""
+
+    def __cinit__(self, uint32_t type_id, Texts texts, store):
+        name = f"type.{type_id}"
+        self.type_id = type_id
+        self.texts = texts
+        self.store = store
+        self.ordinals = store.open(f"{name}.ordinals", Uint32Column)
+        self.came_with = store.open(f"{name}.came_with", Uint32Column)
+        self.events = store.open(f"{name}.events", Uint32Column)
+        self.occurred = store.open(f"{name}.occurred", Int64Column)
+        self.received = store.open(f"{name}.received", Int64Column)
+        self.id_ends = store.open(f"{name}.id_ends", Int64Column)
+        self.id_heap = store.open(f"{name}.id_heap", ByteColumn)
+        self.item_ends = store.open(f"{name}.item_ends", Int64Column)
+        self.skus = store.open(f"{name}.skus", Uint32Column)
+        self.categories = store.open(f"{name}.categories", Uint32Column)
+        self.brands = store.open(f"{name}.brands", Uint32Column)
+        self.prices = store.open(f"{name}.prices", Int64Column)
+        self.quantities = store.open(f"{name}.quantities", Int64Column)
+        self.keys = Keys()
+        self.fields = []
+        self.least = Int64Column()
+        self.greatest = Int64Column()
+        self.dead = Int64Column()
+
+    def __dealloc__(self):
+        free(self.field_pointers)
+
+    def __len__(self):
+        return self.ordinals.size
+
+    cdef FieldColumn field(self, uint32_t key):
+        """Return the column of a property, None where no row ever had it."""
+        cdef Py_ssize_t place = self.keys.find(key)
+        return None if place < 0 else self.fields[place]
+
+    cdef int add_field(self, uint32_t key, Py_ssize_t base) except -1:
+        """Begin the column of a property with the row `base`."""
+        cdef FieldColumn column
+        cdef PyObject** moved = <PyObject**> realloc(
+            self.field_pointers, (len(self.fields) + 1) * sizeof(PyObject*)
+        )
+        if moved == NULL:
+            raise MemoryError("no memory for a property")
+        self.field_pointers = moved
+        column = FieldColumn(key, base, self.store, f"type.{self.type_id}.field.{key}")
+        self.fields.append(column)
+        moved[self.keys.add(key)] = <PyObject*> column
+        return 0
+
+    cdef int add_bare(self, Py_ssize_t base) except -1:
+        """Begin the column of flags that tell which rows' items were only a bare sku."""
+        self.bare = FieldColumn(FLAG, base, self.store, f"type.{self.type_id}.bare")
+        return 0
+
+    cdef Py_ssize_t append(self, const EventView* view, Py_ssize_t event) except -1 nogil:
+        """Add a row for the event with the index `event`, and return it; all or nothing."""
+        cdef Py_ssize_t row = self.ordinals.size
+        cdef Py_ssize_t index
+        self._reserve(view, row)
+        for index in range(view.property_count):
+            (<FieldColumn> self.field_pointers[self._field_place(view, index, row)]).write(
+                row, view.property_values[index]
+            )
+        if view.bare:
+            self.bare.write(row, 1)
+        if view.item_count:
+            self._push_items(view)
+        memcpy(self.id_heap.data + self.id_heap.size, view.id, view.id_length)
+        self.id_heap.size += view.id_length
+        self.id_ends.push(self.id_heap.size)
+        self.item_ends.push(self.skus.size)
+        self.came_with.push(view.came_with)
+        self.events.push(<uint32_t> event)
+        self.occurred.push(view.occurred_ms)
+        self.received.push(view.received_ms)
+        self.ordinals.push(view.ordinal)
+        return row
+
+    cdef int _reserve(self, const EventView* view, Py_ssize_t row) except -1 nogil:
+        """Make room for a row in every column, so that nothing can fail half way."""
+        cdef Py_ssize_t index, place
+        for index in range(view.property_count):
+            place = self._field_place(view, index, row)
+            (<FieldColumn> self.field_pointers[place]).prepare(row)
+        if view.bare:
+            if self.bare is None:
+                with gil:
+                    self.add_bare(row)
+            self.bare.prepare(row)
+        if view.item_count:
+            self.skus.make_room(view.item_count)
+            self.categories.make_room(view.item_count)
+            self.brands.make_room(view.item_count)
+            self.prices.make_room(view.item_count)
+            self.quantities.make_room(view.item_count)
+        self.id_heap.make_room(view.id_length)
+        self.id_ends.make_room(1)
+        self.item_ends.make_room(1)
+        self.came_with.make_room(1)
+        self.events.make_room(1)
+        self.occurred.make_room(1)
+        self.received.make_room(1)
+        self.ordinals.make_room(1)
+        return self._widen_zone(row, view.occurred_ms)
+
+    cdef Py_ssize_t _field_place(
+        self, const EventView* view, Py_ssize_t index, Py_ssize_t row
+    ) except -1 nogil:
+        """Return the place of a property's column; events of a type have the same, in one order."""
+        cdef uint32_t key = view.property_keys[index]
+        cdef Py_ssize_t place
+        if index < self.keys.keys.size and self.keys.keys.get(index) == key:
+            return index
+        place = self.keys.find(key)
+        if place < 0:
+            with gil:
+                self.add_field(key, row)
+            place = self.keys.find(key)
+        return place
+
+    cdef void _push_items(self, const EventView* view) noexcept nogil:
+        cdef Py_ssize_t line
+        for line in range(view.item_count):
+            self.skus.push(view.skus[line])
+            self.categories.push(view.categories[line])
+            self.brands.push(view.brands[line])
+            self.prices.push(view.prices[line])
+            self.quantities.push(view.quantities[line])
+
+    cdef int _widen_zone(self, Py_ssize_t row, int64_t occurred_ms) except -1 nogil:
+        """Let the zone of a row hold its time too."""
+        cdef Py_ssize_t zone = row // ZONE_ROWS
+        if zone == self.least.size:
+            self.least.append(INT64_MAX)
+            self.greatest.append(-INT64_MAX)
+        if occurred_ms < self.least.get(zone):
+            self.least.put(zone, occurred_ms)
+        if occurred_ms > self.greatest.get(zone):
+            self.greatest.put(zone, occurred_ms)
+        return 0
+
+    cdef int kill(self, Py_ssize_t row) except -1:
+        """Make a row nobody's."""
+        cdef Py_ssize_t words = (self.ordinals.size + 63) >> 6
+        if self.dead.size < words:
+            self.dead.resize(words)
+        self.any_dead = True
+        (<uint64_t*> self.dead.data)[row >> 6] |= <uint64_t> 1 << (row & 63)
+        return 0
+
+    def layout(self):
+        """Return what `lay_out` needs to make the columns of the same fields."""
+        cdef FieldColumn column
+        return [
+            [[column.key, column.base] for column in self.fields],
+            None if self.bare is None else self.bare.base,
+        ]
+
+    def lay_out(self, layout):
+        """Make the columns of fields, as they were when `layout` was asked."""
+        for key, base in layout[0]:
+            if self.keys.find(key) >= 0:
+                raise ValueError(f"type.{self.type_id}: expected each field once, found two")
+            self.add_field(key, base)
+        if layout[1] is not None:
+            self.add_bare(layout[1])
+
+    def restore(self):
+        """Check the columns and rebuild the zones; raises ValueError where columns disagree."""
+        cdef Py_ssize_t count = self.ordinals.size
+        cdef Py_ssize_t row
+        cdef FieldColumn column
+        name = f"type.{self.type_id}"
+        for column in self.fields:
+            column.check(self.texts, count)
+        if self.bare is not None and not (
+            0 <= self.bare.base < self.bare.base + self.bare.values.size <= count
+        ):
+            raise ValueError(f"{name}.bare: expected flags of {count} rows")
+        self._check_sizes(name, count)
+        check_ends(f"{name}.id_ends", self.id_ends, self.id_heap.size)
+        check_ends(f"{name}.item_ends", self.item_ends, self.skus.size)
+        check_text_ids(f"{name}.came_with", self.came_with, 1, len(self.texts))
+        for column_name, texts, least in (
+            ("skus", self.skus, 1), ("categories", self.categories, 0), ("brands", self.brands, 0)
+        ):
+            check_text_ids(f"{name}.{column_name}", texts, least, len(self.texts))
+        self.least.resize(0)
+        self.greatest.resize(0)
+        for row in range(count):
+            self._widen_zone(row, self.occurred.get(row))
+        for row in range(self.dead.size):
+            self.any_dead |= self.dead.get(row) != 0
+
+    def _check_sizes(self, str name, Py_ssize_t count):
+        """Raise ValueError unless all columns of rows, and all of items, are of one length."""
+        lines = self.skus.size
+        for column_name, column, expected in (
+            ("came_with", self.came_with, count), ("events", self.events, count),
+            ("occurred", self.occurred, count), ("received", self.received, count),
+            ("id_ends", self.id_ends, count), ("item_ends", self.item_ends, count),
+            ("categories", self.categories, lines), ("brands", self.brands, lines),
+            ("prices", self.prices, lines), ("quantities", self.quantities, lines),
+        ):
+            if len(column) != expected:
+                raise ValueError(
+                    f"{name}.{column_name}: expected {expected} values, found {len(column)}"
+                )
+        if self.dead.size > (count + 63) >> 6:
+            raise ValueError(f"{name}.dead: expected bits of {count} rows, found more")
+
+
+cdef int check_ends(str name, Int64Column ends, Py_ssize_t total) except -1:
+    cdef Py_ssize_t index
+    cdef int64_t former = 0
+    for index in range(ends.size):
+        if ends.get(index) < former:
+            raise ValueError(f"{name}: expected ascending ends, found a step back at {index}")
+        former = ends.get(index)
+    if former != total:
+        raise ValueError(f"{name}: expected ends up to {total}, found {former}")
+    return 0
