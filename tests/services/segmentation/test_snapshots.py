@@ -22,7 +22,7 @@ def test_a_snapshot_that_this_engine_cannot_load_is_passed_over(tmp_path: Path) 
     found = snapshot.read_newest(file)
     assert found is not None
     header, sections = found
-    engine = sections["engine/engine"].replace(b'"format": 1', b'"format": 9')
+    engine = sections["engine/engine"].replace(b'"format": 2', b'"format": 9')
     snapshot.write(file, header, {**sections, "engine/engine": engine})
     assert saved.read(tmp_path, 0) is None
     snapshot.write(file, header, {"engine/engine": sections["engine/engine"]})
