@@ -54,14 +54,16 @@ cdef class Cells:
 
     cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
         """Begin to bring near what `find` of this ordinal will read."""
-        cdef uint32_t slot
-        if self.dense:
-            if ordinal < self.capacity:
-                cells_prefetch(self.cells + ordinal * self.cell_bytes)
-        elif self.count:
+        cdef uint32_t slot = ordinal
+        if not self.dense:
+            if self.count == 0:
+                return
             slot = cells_slot(ordinal, self.shift)
             cells_prefetch(self.keys + slot)
-            cells_prefetch(self.cells + slot * self.cell_bytes)
+        elif ordinal >= self.capacity:
+            return
+        cells_prefetch(self.cells + slot * self.cell_bytes)
+        cells_prefetch(self.cells + slot * self.cell_bytes + self.cell_bytes - 1)
 
     cdef void* touch(self, uint32_t ordinal) except NULL nogil
     cdef int drop(self, uint32_t ordinal) except -1 nogil

@@ -50,7 +50,9 @@ cdef struct Look:  # all that a leaf says of a profile, found at once
 cdef struct WindowCell:
     int64_t armed_ms
     tally_sum sum
-    int64_t* ring  # of `capacity` rows; without one, the time of the only row
+    int64_t oldest_ms
+    int64_t newest_ms
+    int64_t* ring  # of `capacity` rows; without one, the value of the newer of two
     uint32_t head
     uint32_t capacity
 
@@ -94,4 +96,5 @@ cdef class Window(Leaf):
     cdef Py_ssize_t ring_bytes
     cdef int _insert(self, WindowCell* cell, int64_t occurred_ms, int64_t value) except -1 nogil
     cdef int _fit(self, WindowCell* cell, uint32_t capacity) except -1 nogil
+    cdef void _drop_ring(self, WindowCell* cell) noexcept nogil
     cdef uint32_t _left(self, WindowCell* cell, int64_t limit_ms) noexcept nogil

@@ -242,9 +242,10 @@ cdef class Newest(Leaf):
 cdef class Window(Leaf):
     """Every row in the window, by time, with their count and exact sum.
 
-    A row takes 16 bytes in a ring that grows and shrinks, 8 where values are not kept (`summed` is
-    False: then every value is 0); the only row of an ordinal lies in its cell. A row that is not
-    the newest costs the moving of the rows on its shorter side.
+    A cell knows its oldest and newest time, so that most questions and most rows end there. Up to
+    two rows lie in it; more take 16 bytes each in a ring that grows and shrinks, 8 where values are
+    not kept (`summed` is False: then every value is 0). A row that is not the newest costs the
+    moving of the rows on its shorter side.
     """
 
     def __cinit__(self, int64_t window_ms, bint summed=True):
@@ -263,8 +264,7 @@ cdef class Window(Leaf):
             return
         cell = <WindowCell*> self.cells.step(&place)
         while cell != NULL:
-            if cell.capacity:
-                free(cell.ring)
+            self._drop_ring(cell)
             cell = <WindowCell*> self.cells.step(&place)
 
     cdef int add(
@@ -278,7 +278,14 @@ cdef class Window(Leaf):
         cell = <WindowCell*> self.cells.find(ordinal)
         if cell == NULL:
             cell = <WindowCell*> self.cells.touch(ordinal)
-            cell.ring = <int64_t*> occurred_ms
+            cell.oldest_ms = cell.newest_ms = occurred_ms
+        elif cell.sum.count == 1:
+            if occurred_ms < cell.newest_ms:
+                cell.ring = <int64_t*> tally_read(&cell.sum)
+                cell.oldest_ms = occurred_ms
+            else:
+                cell.ring = <int64_t*> value
+                cell.newest_ms = occurred_ms
         else:
             self._insert(cell, occurred_ms, value)
         cell.sum.count += 1
@@ -286,75 +293,66 @@ cdef class Window(Leaf):
         return 0
 
     cdef int _insert(self, WindowCell* cell, int64_t occurred_ms, int64_t value) except -1 nogil:
-        """Put a row where it belongs by time, behind those of the same instant."""
+        """Put a row among two or more, behind those of the same instant."""
         cdef uint32_t count = cell.sum.count
-        cdef uint32_t low = 0
-        cdef uint32_t high = count
-        cdef uint32_t middle, place
-        cdef int64_t* row
+        cdef uint32_t low, place
         if count >= cell.capacity:
             self._fit(cell, count + 1 + count // 2)
-        if row_at(self, cell, count - 1)[0] <= occurred_ms:
+        if occurred_ms >= cell.newest_ms:
+            # Nothing is read of the ring, so that nobody waits for it.
+            cell.newest_ms = occurred_ms
             low = count
-        while low < high:
-            middle = (low + high) // 2
-            if row_at(self, cell, middle)[0] <= occurred_ms:
-                low = middle + 1
-            else:
-                high = middle
-        if low > count // 2:
-            for place in range(count, low, -1):
-                copy_row(self, cell, place - 1, place)
         else:
-            cell.head = (cell.head if cell.head else cell.capacity) - 1
-            for place in range(low):
-                copy_row(self, cell, place + 1, place)
-        row = row_at(self, cell, low)
-        row[0] = occurred_ms
-        if self.summed:
-            row[1] = value
+            low = self._left(cell, occurred_ms)
+            if low > count // 2:
+                for place in range(count, low, -1):
+                    write_row(self, row_at(self, cell, place), row_at(self, cell, place - 1))
+            else:
+                cell.head = (cell.head if cell.head else cell.capacity) - 1
+                for place in range(low):
+                    write_row(self, row_at(self, cell, place), row_at(self, cell, place + 1))
+            cell.oldest_ms = min(cell.oldest_ms, occurred_ms)
+        fill_row(self, row_at(self, cell, low), occurred_ms, value)
         return 0
 
     cdef int _fit(self, WindowCell* cell, uint32_t capacity) except -1 nogil:
-        """Give a cell a ring of `capacity` rows, or none for its only row; the rows come along."""
+        """Give a cell of two or more rows a ring of `capacity` rows; the rows come along."""
         cdef Py_ssize_t row_bytes = self.row_values * sizeof(int64_t)
-        cdef uint32_t count = cell.sum.count
+        cdef int64_t* ring = <int64_t*> malloc(capacity * row_bytes)
+        cdef tally_sum older = cell.sum
+        cdef int64_t newer
         cdef uint32_t place
-        cdef int64_t* ring
-        cdef int64_t only_ms
-        if capacity == cell.capacity:
-            return 0
-        if capacity <= 1:
-            only_ms = row_at(self, cell, 0)[0]
-            free(cell.ring)
-            cell.ring = <int64_t*> only_ms
-            capacity = 0
+        if ring == NULL:
+            with gil:
+                raise MemoryError(f"no memory for {capacity} rows of a profile")
+        if cell.capacity:
+            for place in range(cell.sum.count):
+                write_row(self, ring + place * self.row_values, row_at(self, cell, place))
         else:
-            ring = <int64_t*> malloc(capacity * row_bytes)
-            if ring == NULL:
-                with gil:
-                    raise MemoryError(f"no memory for {capacity} rows of a profile")
-            if cell.capacity == 0:
-                ring[0] = <int64_t> cell.ring
-                if self.summed:
-                    ring[1] = tally_read(&cell.sum)  # of the only row
-            else:
-                for place in range(count):
-                    write_row(ring + place * self.row_values, row_at(self, cell, place), self)
-                free(cell.ring)
-            cell.ring = ring
-        self.ring_bytes += (<Py_ssize_t> capacity - <Py_ssize_t> cell.capacity) * row_bytes
+            newer = <int64_t> cell.ring
+            tally_subtract(&older, newer)
+            fill_row(self, ring, cell.oldest_ms, tally_read(&older))
+            fill_row(self, ring + self.row_values, cell.newest_ms, newer)
+        self._drop_ring(cell)
+        self.ring_bytes += capacity * row_bytes
+        cell.ring = ring
         cell.capacity = capacity
-        cell.head = 0
         return 0
 
+    cdef void _drop_ring(self, WindowCell* cell) noexcept nogil:
+        """Free the ring of a cell, if it has one."""
+        if cell.capacity:
+            free(cell.ring)
+            self.ring_bytes -= <Py_ssize_t> cell.capacity * self.row_values * sizeof(int64_t)
+            cell.capacity = 0
+        cell.ring = NULL
+        cell.head = 0
+
     cdef uint32_t _left(self, WindowCell* cell, int64_t limit_ms) noexcept nogil:
-        """Return how many rows have left: those at or before the limit."""
+        """Return how many rows of a ring lie at or before the limit."""
         cdef uint32_t low = 0
         cdef uint32_t high = cell.sum.count
         cdef uint32_t middle
-        if row_at(self, cell, 0)[0] > limit_ms:
-            return 0
         while low < high:
             middle = (low + high) // 2
             if row_at(self, cell, middle)[0] <= limit_ms:
@@ -365,6 +363,7 @@ cdef class Window(Leaf):
 
     cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
         cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+        cdef int64_t limit_ms = horizon_ms - self.window_ms
         cdef tally_sum sum
         cdef uint32_t left, place
         seen.count = 0
@@ -374,16 +373,24 @@ cdef class Window(Leaf):
         if cell == NULL:
             return
         seen.armed = &cell.armed_ms
-        left = self._left(cell, horizon_ms - self.window_ms)
-        if left == cell.sum.count:
+        if cell.newest_ms <= limit_ms:
             return
-        seen.count = cell.sum.count - left
-        seen.due_ms = self.leaves_at(row_at(self, cell, left)[0])
-        sum = cell.sum
-        if self.summed:
-            for place in range(left):
+        if cell.oldest_ms > limit_ms:
+            seen.count = cell.sum.count
+            seen.total = tally_read(&cell.sum)
+            seen.due_ms = self.leaves_at(cell.oldest_ms)
+        elif cell.capacity == 0:
+            seen.count = 1
+            seen.total = <int64_t> cell.ring
+            seen.due_ms = self.leaves_at(cell.newest_ms)
+        else:
+            left = self._left(cell, limit_ms)
+            sum = cell.sum
+            for place in range(left if self.summed else 0):
                 tally_subtract(&sum, row_at(self, cell, place)[1])
-        seen.total = tally_read(&sum)
+            seen.count = cell.sum.count - left
+            seen.total = tally_read(&sum)
+            seen.due_ms = self.leaves_at(row_at(self, cell, left)[0])
 
     cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
         cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
@@ -391,22 +398,29 @@ cdef class Window(Leaf):
 
     cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
         cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
-        cdef uint32_t left, place
-        if cell == NULL:
+        cdef int64_t limit_ms = horizon_ms - self.window_ms
+        cdef int64_t* row
+        if cell == NULL or cell.oldest_ms > limit_ms:
             return 0
-        left = self._left(cell, horizon_ms - self.window_ms)
-        if left == cell.sum.count:
+        if cell.newest_ms <= limit_ms:
             return self.clear(ordinal)
-        if left == 0:
+        if cell.capacity == 0:
+            cell.oldest_ms = cell.newest_ms
+            become_only(cell, <int64_t> cell.ring)
             return 0
-        if self.summed:
-            for place in range(left):
-                tally_subtract(&cell.sum, row_at(self, cell, place)[1])
-        cell.sum.count -= left
-        cell.head += left
-        if cell.head >= cell.capacity:
-            cell.head -= cell.capacity
-        if cell.sum.count == 1 or cell.sum.count < cell.capacity // 4:
+        row = row_at(self, cell, 0)
+        while row[0] <= limit_ms:
+            if self.summed:
+                tally_subtract(&cell.sum, row[1])
+            cell.sum.count -= 1
+            cell.head += 1
+            if cell.head == cell.capacity:
+                cell.head = 0
+            row = row_at(self, cell, 0)
+        cell.oldest_ms = row[0]
+        if cell.sum.count == 1:
+            self._drop_ring(cell)
+        elif cell.sum.count < cell.capacity // 4:
             self._fit(cell, cell.sum.count + cell.sum.count // 2)
         return 0
 
@@ -414,9 +428,7 @@ cdef class Window(Leaf):
         cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
         if cell == NULL:
             return 0
-        if cell.capacity:
-            free(cell.ring)
-            self.ring_bytes -= <Py_ssize_t> cell.capacity * self.row_values * sizeof(int64_t)
+        self._drop_ring(cell)
         return self.cells.drop(ordinal)
 
     cdef Py_ssize_t memory(self) noexcept nogil:
@@ -424,22 +436,28 @@ cdef class Window(Leaf):
 
 
 cdef inline int64_t* row_at(Window self, WindowCell* cell, uint32_t place) noexcept nogil:
-    """Return the row at a place counted from the oldest; for the only one, its time alone."""
+    """Return the row of a ring at a place counted from the oldest."""
     cdef Py_ssize_t index = <Py_ssize_t> cell.head + place
-    if cell.capacity == 0:
-        return <int64_t*> &cell.ring
     if index >= cell.capacity:
         index -= cell.capacity
     return cell.ring + index * self.row_values
 
 
-cdef inline void write_row(int64_t* out, const int64_t* row, Window self) noexcept nogil:
-    out[0] = row[0]
+cdef inline void fill_row(Window self, int64_t* row, int64_t time, int64_t value) noexcept nogil:
+    row[0] = time
     if self.summed:
-        out[1] = row[1]
+        row[1] = value
 
 
-cdef inline void copy_row(
-    Window self, WindowCell* cell, uint32_t source, uint32_t place
-) noexcept nogil:
-    write_row(row_at(self, cell, place), row_at(self, cell, source), self)
+cdef inline void write_row(Window self, int64_t* row, const int64_t* source) noexcept nogil:
+    row[0] = source[0]
+    if self.summed:
+        row[1] = source[1]
+
+
+cdef inline void become_only(WindowCell* cell, int64_t value) noexcept nogil:
+    """Let the sum be that of one row."""
+    cell.sum.count = 1
+    cell.sum.low = <uint64_t> value
+    cell.sum.high = -1 if value < 0 else 0
+    cell.ring = NULL
