@@ -2,8 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from segcore._table cimport EventView
-from segcore._memo cimport Memo
+from segcore._history cimport EventView
 from segcore._texts cimport Texts
 
 
@@ -25,7 +24,6 @@ cdef struct BatchRow:           # one event; places are in `Batch.heap`
 
 cdef class Batch:
     cdef readonly Texts texts
-    cdef Memo memo
     cdef object payload         # the bytes that ids and trace contexts lie in
     cdef const char* heap
     cdef Py_ssize_t size

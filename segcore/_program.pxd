@@ -16,6 +16,7 @@ cdef extern from *:
         return value > INT64_MAX || value < -(__int128) INT64_MAX ? COTERIE_MISSING
                                                                   : (int64_t) value;
     }
+    static inline void wide_clear(wide_sum *sum) { sum->value = 0; }
     static inline void wide_add(wide_sum *sum, int64_t value) { sum->value += value; }
     static inline void wide_subtract(wide_sum *sum, int64_t value) { sum->value -= value; }
     static inline int64_t wide_read(const wide_sum *sum) { return coterie_narrow(sum->value); }
@@ -27,6 +28,9 @@ cdef extern from *:
         if (twice > whole || (twice == whole && (quotient & 1)))
             quotient += (dividend < 0) == (divisor < 0) ? 1 : -1;
         return coterie_narrow(quotient);
+    }
+    static inline int64_t wide_average(const wide_sum *sum, int64_t count) {
+        return coterie_divide(sum->value, count);
     }
     static inline int64_t micro_add(int64_t left, int64_t right) {
         return coterie_narrow((__int128) left + right);
@@ -45,9 +49,11 @@ cdef extern from *:
     ctypedef struct wide_sum:
         pass
     const int64_t MISSING "COTERIE_MISSING"
+    void wide_clear(wide_sum* sum) noexcept nogil
     void wide_add(wide_sum* sum, int64_t value) noexcept nogil
     void wide_subtract(wide_sum* sum, int64_t value) noexcept nogil
     int64_t wide_read(const wide_sum* sum) noexcept nogil
+    int64_t wide_average(const wide_sum* sum, int64_t count) noexcept nogil
     int64_t micro_add(int64_t left, int64_t right) noexcept nogil
     int64_t micro_subtract(int64_t left, int64_t right) noexcept nogil
     int64_t micro_multiply(int64_t left, int64_t right) noexcept nogil

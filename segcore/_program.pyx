@@ -5,7 +5,6 @@ which its caller fills. It allocates only where a text is made that was never se
 `segcore.programs` writes the programs.
 """
 
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp
 
@@ -171,7 +170,6 @@ cdef class Program:
         cdef char last = b"Z" if op == Op.LOWER else b"z"
         cdef Py_ssize_t index
         cdef bint same = True
-        cdef uint32_t found
         self._reserve(length)
         for index in range(length):
             self.scratch[index] = letters[index]
@@ -180,11 +178,7 @@ cdef class Program:
                 same = False
         if same:
             return text_id
-        found = self.texts.find(self.scratch, length)
-        if not found:
-            with gil:
-                found = self.texts.intern(PyUnicode_DecodeUTF8(self.scratch, length, "strict"))
-        return found
+        return self.texts.intern_bytes(self.scratch, length)
 
     cdef int _reserve(self, Py_ssize_t size) except -1 nogil:
         cdef char* moved
