@@ -14,6 +14,7 @@ from services.kit import paging
 from services.kit.freshness import format_revision
 from services.profile import pages, wire
 from services.profile.app import Profiles, SchemaExtensions
+from services.profile.columns import inputs_of
 from services.profile.intake import Gateway, Receipt
 from services.profile.pipeline import pipelined
 
@@ -37,7 +38,7 @@ class ProfileApi(rpc.ProfileServiceServicer):
         """Answer each batch, in order, once it is on disk."""
 
         def begin(request: pb.IngestRequest) -> asyncio.Future[Receipt]:
-            return self._gateway.take(request.inputs)
+            return self._gateway.take(inputs_of(request))
 
         async for receipt in pipelined(request_iterator, begin, BATCHES_IN_FLIGHT):
             yield wire.ingest_response(receipt)
@@ -46,7 +47,7 @@ class ProfileApi(rpc.ProfileServiceServicer):
         self, request: pb.IngestBatchRequest, _context: Call
     ) -> pb.IngestBatchResponse:
         """Answer one batch once it is on disk."""
-        receipt = await asyncio.shield(self._gateway.take(request.inputs))
+        receipt = await asyncio.shield(self._gateway.take(inputs_of(request)))
         return wire.ingest_batch_response(receipt)
 
     async def Upsert(self, request: pb.UpsertRequest, _context: Call) -> pb.UpsertResponse:
