@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from segcore._history cimport EventView
+from segcore._table cimport EventView
+from segcore._memo cimport Memo
 from segcore._texts cimport Texts
 
 
@@ -24,6 +25,7 @@ cdef struct BatchRow:           # one event; places are in `Batch.heap`
 
 cdef class Batch:
     cdef readonly Texts texts
+    cdef Memo memo
     cdef object payload         # the bytes that ids and trace contexts lie in
     cdef const char* heap
     cdef Py_ssize_t size

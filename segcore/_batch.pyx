@@ -14,6 +14,7 @@ from segcore.rule import Kind
 
 KINDS = (Kind.NUMBER, Kind.TEXT, Kind.FLAG, Kind.TIME, Kind.DATE, Kind.TEXTS)
 KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+TEXT_CODES = (KIND_CODES[Kind.TEXT], KIND_CODES[Kind.TEXTS])
 ORDINAL_LIMIT = 0xFFFFFFFE
 
 
@@ -31,6 +32,7 @@ cdef class Batch:
 
     def __cinit__(self, Texts texts not None):
         self.texts = texts
+        self.memo = Memo(texts)
         self.begin(b"", NULL)
 
     def __dealloc__(self):
@@ -134,8 +136,11 @@ cdef class Batch:
         return found[codes]
 
     def to_rows(self):
-        """Return each event as plain values, for tests; texts of items are ids."""
+        """Return each event as plain values, for tests; numbers as they are kept."""
         return [self._row(k) for k in range(self.size)]
+
+    def _text(self, uint32_t text_id):
+        return self.texts.text(text_id) if text_id else None
 
     def _row(self, Py_ssize_t k):
         cdef EventView view
@@ -155,15 +160,18 @@ cdef class Batch:
             ].decode() if self.rows[k].trace_length else "",
             "properties": {
                 self.texts.text(view.property_keys[place] >> 3): (
-                    view.property_keys[place] & 7, view.property_values[place]
+                    view.property_keys[place] & 7,
+                    self.texts.text(<uint32_t> view.property_values[place])
+                    if (view.property_keys[place] & 7) in TEXT_CODES
+                    else view.property_values[place],
                 )
                 for place in range(view.property_count)
             },
             "items": [
                 (
-                    view.skus[place],
-                    view.categories[place],
-                    view.brands[place],
+                    self._text(view.skus[place]),
+                    self._text(view.categories[place]),
+                    self._text(view.brands[place]),
                     view.prices[place],
                     view.quantities[place],
                 )

@@ -45,7 +45,7 @@ class PropertyColumn:
 class ItemColumns:
     """The lines of all rows one after another; those of a row end before `ends[row]`.
 
-    The code of a text that is not there is one beyond its dictionary; numbers may be -2**63, missing.
+    The code of a text that is not there is one beyond its dictionary; -2**63 is a missing number.
     """
 
     ends: Numbers

@@ -300,8 +300,6 @@ def _check_rows(rows: Rows) -> None:
             _check_span(rows, span_ms, 1, WINDOW_LIMIT_MS)
     if rows.calendar_days is not None and not 1 <= rows.calendar_days <= CALENDAR_DAYS_LIMIT:
         raise _mistake(rows, f"1 to {CALENDAR_DAYS_LIMIT} calendar days")
-    if rows.last_ms is not None and rows.since is not None:
-        raise _mistake(rows, "`last` or `since`, not both")
     if rows.where is not None:
         _check_operand(rows, rows.where, rows.scope, Kind.FLAG)
     if rows.key is not None:

@@ -53,6 +53,7 @@ def compile_rules(journey: Journey, vocabulary: Vocabulary) -> Compiled:
         trigger_types=() if rows is None else tuple(rows.types),
     )
     paths = _paths(journey)
+    lasting = {EXIT, *(step_place(s.step) for s in journey.steps if isinstance(s, WaitFor))}
     for place, text in rules_of(journey).items():
         first = len(owned)
 
@@ -60,7 +61,9 @@ def compile_rules(journey: Journey, vocabulary: Vocabulary) -> Compiled:
             return f"{journey.journey_id}.{journey.version}.{first + number}"
 
         try:
-            found = compile_condition(text, vocabulary, situation, owned_id)
+            found = compile_condition(
+                text, vocabulary, situation, owned_id, lasting=place in lasting
+            )
         except RuleError as error:
             mistakes.append(FieldMistake(paths[place], error.message))
         else:

@@ -11,6 +11,7 @@ from segcore.history import Event, Item, PropertyValue
 from segcore.instance import CatalogItem
 from services.journey.domain import definition
 from services.kit.errors import FieldMistake
+from services.kit.rpc.dates import date_of
 
 _KEYS = {
     journey_pb2.KEY_UNSPECIFIED: definition.Key.PERSON,
@@ -143,12 +144,17 @@ def _no_value(path: str, found: int) -> FieldMistake:
 
 
 def value_of(value: value_pb2.Value) -> PropertyValue | None:
-    """Return the plain value: float for a number, int for a time; None where none is set."""
+    """Return the plain value as a history has it; None where none is set."""
     kind = value.WhichOneof("kind")
-    if kind in (None, "date", "texts"):
-        return None
-    if kind == "time":
-        return value.time.ToMilliseconds()
+    match kind:
+        case None:
+            return None
+        case "time":
+            return value.time.ToMilliseconds()
+        case "date":
+            return date_of(value.date)
+        case "texts":
+            return tuple(value.texts.values)
     plain: PropertyValue = getattr(value, kind)
     return plain
 

@@ -18,6 +18,7 @@ from services.kit.errors import AlreadyExists, FailedPrecondition, InvalidArgume
 from services.kit.freshness import Freshness
 from services.kit.ids import new_id, ordinal_of, partition_of, profile_id
 from services.kit.rules import compile_rule
+from services.kit.rules.supported import check_supported
 from services.segmentation import wire
 from services.segmentation.domain import Audience, Definition, Membership, NewAudience, State
 from services.segmentation.partition import Partition
@@ -158,7 +159,9 @@ class Audiences:
         partition = self._partitions()[0]
         audiences = frozenset(each.audience_id for each in self.definitions() if not each.owner)
         extensions = tuple(partition.extensions)
-        return to_json(compile_rule(rule_text, wire.vocabulary(extensions, audiences)))
+        rule = compile_rule(rule_text, wire.vocabulary(extensions, audiences))
+        check_supported(rule_text, rule)
+        return to_json(rule)
 
     def _read(self, audience_id: str) -> Audience:
         partitions = self._partitions()

@@ -206,10 +206,6 @@ def test_rules_that_were_stored_before_are_read_and_written_as_they_were() -> No
     ("rule", "message"),
     [
         (
-            Aggregate(Rows(Scope.EVENT, ("buy",), None, 5, since=Since.ENTRY), Fold.EXISTS),
-            "`last` or `since`",
-        ),
-        (
             Aggregate(
                 Rows(Scope.EVENT, ("buy",), Compare(Comparison.EQ, stock, null)), Fold.EXISTS
             ),

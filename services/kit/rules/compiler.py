@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from segcore.rule import Expression, Rows
 from services.kit.rules import rows, scalar, tree
+from services.kit.rules.bounds import check_bounds
 from services.kit.rules.environment import Complaint, Environments, Parsed
 from services.kit.rules.errors import RuleError
 from services.kit.rules.person import PersonView
@@ -23,7 +24,7 @@ TEXT_MAX = 10_000
 NODES_MAX = 2_000
 """Names, constants, calls and operators in one rule: what an explanation can still show."""
 
-_Result = TypeVar("_Result")
+_Result = TypeVar("_Result", bound=Expression | Rows)
 
 _environments = Environments()
 # A cache and nothing else: an environment takes milliseconds, a check a tenth of one.
@@ -62,7 +63,9 @@ def translated(view: PersonView, translate: Callable[[tree.Node], _Result]) -> _
             raise syntax_error(text, unparsed) from None
         translate(_tree(text, parsed))
         raise located(text, unchecked, unchecked.words) from None
-    return translate(_tree(text, parsed))
+    translated_rule = translate(_tree(text, parsed))
+    check_bounds(text, translated_rule)
+    return translated_rule
 
 
 def _check_text(text: str) -> None:

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from segcore.describe import describe
 from segcore.instance import is_instance_word
-from segcore.reference import nodes_of
+from segcore.nodes import nodes_of
 from segcore.rule import (
     Age,
     Aggregate,
@@ -47,9 +47,15 @@ from services.kit.rules import scalar
 from services.kit.rules.clause import clause_place, clause_text
 from services.kit.rules.compiler import translated
 from services.kit.rules.errors import RuleError
+from services.kit.rules.instants import check_lasting, check_zone
 from services.kit.rules.person import PersonView
 from services.kit.rules.situation import Situation
+from services.kit.rules.supported import check_supported
 from services.kit.rules.vocabulary import Vocabulary
+
+_CONDITIONS = (*(Compare, OneOf, TestText, Has, Truth, Not, All, AnyOf, InAudience, Anniversary),)
+_OF_A_PERSON = (Attribute, Aggregate, Age, Anniversary, Bucket)
+"""What no constant has below it. An age and an anniversary change with time as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +75,26 @@ class Condition:
 
 
 def compile_condition(
-    text: str, vocabulary: Vocabulary, situation: Situation, owned_id: Callable[[int], str]
+    text: str,
+    vocabulary: Vocabulary,
+    situation: Situation,
+    owned_id: Callable[[int], str],
+    *,
+    lasting: bool = False,
 ) -> Condition:
     """Return the condition of a text, its parts about the person alone as `owned_id(0)`, and so on.
 
     Parts that say the same share one. A part that only asks for audiences stays as it is. Raises
-    RuleError as `compile_rule` does, and where the person and the instance cannot be told apart.
+    RuleError as `compile_rule` does, where the person and the instance cannot be told apart, and
+    where time alone would change what is said of the instance in a `lasting` condition: one that
+    is not asked once but acts as soon as it holds.
     """
     view = PersonView(text, vocabulary, situation)
     split = _Split(text, owned_id)
     expression = split.condition(translated(view, lambda found: scalar.condition(found, view)))
+    check_zone(text, expression)
+    if lasting:
+        check_lasting(text, expression)
     nodes = list(nodes_of(expression))
     return Condition(
         expression=expression,
@@ -136,6 +152,7 @@ class _Split:
                 assert_never(node)
 
     def _audience(self, node: Expression) -> Expression:
+        check_supported(self.text, node)
         meaning = to_json(without_offsets(node))
         if meaning not in self.known:
             audience_id = self.known[meaning] = self.owned_id(len(self.known))
@@ -157,7 +174,7 @@ def _is_condition(node: Expression) -> bool:
     """Return whether a node is true or false and never missing."""
     if isinstance(node, Aggregate):
         return node.fold is Fold.EXISTS
-    return isinstance(node, Compare | OneOf | TestText | Truth | Not | All | AnyOf | InAudience)
+    return isinstance(node, _CONDITIONS)
 
 
 def _asks_for_audiences(node: Expression) -> bool:
@@ -170,4 +187,4 @@ def _asks_for_audiences(node: Expression) -> bool:
         case InAudience():
             return True
         case _:
-            return not any(isinstance(part, Attribute | Aggregate) for part in nodes_of(node))
+            return not any(isinstance(part, _OF_A_PERSON) for part in nodes_of(node))

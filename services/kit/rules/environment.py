@@ -79,13 +79,15 @@ class Environment:
         functions = declarations.functions()
         if of_journeys:
             messages["catalog"] = CATALOG_KINDS
-            catalog = cel.Type(f"{PACKAGE}.catalog")
-            functions += declarations.instance_functions(variables["event"], catalog)
+            functions.append(declarations.since(variables["event"], declarations.ENTRY))
+            functions.append(declarations.catalog_function(cel.Type(f"{PACKAGE}.catalog")))
             variables |= {
                 "trigger": variables["event"],
                 "entry": declarations.ENTRY,
                 "key": cel.Type.STRING,
             }
+        else:
+            functions.append(declarations.since())
         self._env = cel.NewEnv(
             _pool(messages),
             config=cel.NewEnvConfigFromYaml(declarations.STANDARD),

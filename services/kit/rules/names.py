@@ -6,15 +6,13 @@ from collections.abc import Collection
 
 from services.kit.rules import words
 from services.kit.rules.errors import RuleError, shown
-from services.kit.rules.scalar import View, mistake
 from services.kit.rules.tree import Call, Member, Path
+from services.kit.rules.view import View, mistake, mistake_at_name
 
 
 def root_mistake(view: View, node: Path, known: Collection[str]) -> RuleError:
     """Return the error for a name that begins with no root; `known` are the names that do."""
     root, name = node.names[0], ".".join(node.names)
-    if root in words.LATER:
-        return mistake(view, node, f"{shown(root)} is not supported yet")
     if root in words.FUNCTIONS | words.METHODS | words.INSTANCE_FUNCTIONS:
         return mistake(
             view, node, f"{shown(root)} is a function: it is written with brackets behind it"
@@ -37,11 +35,7 @@ def member_mistake(view: View, node: Member) -> RuleError:
 def call_mistake(view: View, node: Call) -> RuleError:
     """Return the error for a call that nothing takes here; it points at the called name."""
     name, is_method = node.function, node.target is not None
-    if name == "since" and view.situation is not None:
-        complaint = "`since` narrows rows, as in events(...).since(trigger)"
-    elif name in words.LATER:
-        complaint = f"{shown(name)} is not supported yet"
-    elif name in words.FOREIGN:
+    if name in words.FOREIGN:
         complaint = f"{shown(name)} is not part of the rule language"
     elif is_method and name in words.METHODS:
         complaint = f"{shown(name)} cannot be called on this"
@@ -49,12 +43,7 @@ def call_mistake(view: View, node: Call) -> RuleError:
         complaint = f"{shown(name)} is called on nothing: write {name}(...) by itself"
     elif not is_method and name in words.METHODS:
         complaint = f"{shown(name)} is called on something: write it behind a dot, as .{name}(...)"
-    elif not is_method and name in words.DURATIONS:
-        complaint = f"{shown(name)} makes a duration, which stands only in `last`"
-    elif not is_method and name == "duration":
-        complaint = "a duration stands only in `last`"
     else:
-        known = words.METHODS | words.LATER_METHODS if is_method else words.FUNCTIONS
+        known = words.METHODS if is_method else words.FUNCTIONS
         complaint = words.unknown("method" if is_method else "function", name, known)
-    start = node.place.point
-    return RuleError(view.text, start, complaint, start + len(name))
+    return mistake_at_name(view, node, complaint)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segcore.rule import Attribute, Expression, InAudience
-from services.kit.rules import fields, rows, scalar
+from segcore.kinds import kind_of
+from segcore.rule import Age, Anniversary, Attribute, Bucket, Expression, InAudience, Kind
+from services.kit.rules import fields, folds, scalar
+from services.kit.rules.chains import is_chain
 from services.kit.rules.errors import RuleError, shown
 from services.kit.rules.names import call_mistake, member_mistake, root_mistake
-from services.kit.rules.scalar import mistake
 from services.kit.rules.situation import (
     Situation,
     bare_catalog_mistake,
@@ -20,8 +21,15 @@ from services.kit.rules.situation import (
     is_catalog,
 )
 from services.kit.rules.tree import Call, Constant, Member, Path
+from services.kit.rules.values import spoken
+from services.kit.rules.view import mistake
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import INSTANCE_NAMES, unknown
+
+_EXAMPLES = {
+    "age": "age(profile.signup_at) >= days(10)",
+    "anniversary": "anniversary(profile.birth_date)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class PersonView:
             raise mistake(
                 self,
                 node,
-                f"`{root}` is there only inside `where` and `sum`, for one row at a time",
+                f"`{root}` is there only for one row at a time: inside `where`, `by` and the ends"
+                " of chains such as `sum`",
             )
         if root in INSTANCE_NAMES:
             return instance_word(node, self, self.vocabulary)
@@ -51,11 +60,19 @@ class PersonView:
         return Attribute(name, kind, node.place.start)
 
     def call(self, node: Call) -> Expression:
-        """Return an aggregate or a membership."""
-        if rows.is_chain(node):
-            return rows.aggregate(node, self, self.vocabulary)
-        if node.function == "audience" and node.target is None:
-            return self._audience(node)
+        """Return an aggregate, or what one of the functions says of the person."""
+        if is_chain(node):
+            return folds.aggregate(node, self, self.vocabulary)
+        if node.target is None:
+            match node.function:
+                case "audience":
+                    return self._audience(node)
+                case "age":
+                    return Age(self._moment(node, Kind.TIME), node.place.start)
+                case "anniversary":
+                    return Anniversary(self._moment(node, Kind.TIME, Kind.DATE), node.place.start)
+                case "bucket":
+                    return self._bucket(node)
         if is_catalog(node):
             raise bare_catalog_mistake(node, self)
         if node.target is not None:
@@ -88,6 +105,25 @@ class PersonView:
                 f"{shown_group} is no value: name one of its parts, `profile.{group[0]}`",
             )
         return mistake(self, node, unknown("attribute", name, known))
+
+    def _moment(self, node: Call, *kinds: Kind) -> Expression:
+        """Return the one argument of a function, which is of one of the kinds."""
+        name = node.function
+        wanted = " or ".join(spoken(kind) for kind in kinds)
+        if len(node.arguments) != 1:
+            raise mistake(self, node, f"`{name}` takes {wanted}: {_EXAMPLES[name]}")
+        (argument,) = node.arguments
+        found = scalar.expression(argument, self)
+        if kind_of(found) not in kinds:
+            complaint = f"`{name}` takes {wanted}, found {spoken(kind_of(found))}"
+            raise mistake(self, argument, complaint)
+        return found
+
+    def _bucket(self, node: Call) -> Expression:
+        match node.arguments:
+            case (Constant(value=str(salt)),):
+                return Bucket(salt, node.place.start)
+        raise mistake(self, node, '`bucket` takes one constant text: bucket("spring") < 0.10')
 
     def _audience(self, node: Call) -> Expression:
         match node.arguments:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from segcore.rule import Kind
 from services.kit.rules import fields
 from services.kit.rules.errors import RuleError, shown
-from services.kit.rules.scalar import View, mistake
 from services.kit.rules.tree import Path
+from services.kit.rules.view import View, mistake
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import unknown
 

@@ -6,7 +6,6 @@ A `View` says what the rest means: names with dots, and calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
 
 from segcore.kinds import kind_of
 from segcore.rule import (
@@ -19,48 +18,18 @@ from segcore.rule import (
     Kind,
     Literal,
     Not,
-    OneOf,
     Operator,
-    TestText,
-    TextTest,
     Truth,
 )
-from services.kit.rules import literals
-from services.kit.rules.errors import RuleError
+from services.kit.rules import comparing, literals, texting
+from services.kit.rules.spans import negated, span_of
 from services.kit.rules.tree import Call, Constant, Foreign, Listing, Member, Node, Path
-from services.kit.rules.values import is_field, spoken
-from services.kit.rules.words import TEXT_TESTS
-
-if TYPE_CHECKING:
-    from services.kit.rules.situation import Situation
+from services.kit.rules.values import is_field, may_be_missing, spoken
+from services.kit.rules.view import View, mistake
+from services.kit.rules.words import TEXT_FORMS, TEXT_TESTS
 
 HAS_TAKES = "`has` takes one attribute or property, such as has(profile.city)"
-
-
-class View(Protocol):
-    """What names and calls mean in one part of a rule."""
-
-    @property
-    def text(self) -> str:
-        """The whole rule, for errors."""
-
-    @property
-    def situation(self) -> Situation | None:
-        """What there is beside the person; None where a rule speaks of people alone."""
-
-    def path(self, node: Path) -> Expression:
-        """Return the field that a name with dots stands for; raises RuleError."""
-
-    def call(self, node: Call) -> Expression:
-        """Return what a call comes to that is no operator; raises RuleError."""
-
-    def member(self, node: Member) -> Expression:
-        """Return what a name behind a call stands for; raises RuleError."""
-
-
-def mistake(view: View, node: Node, complaint: str) -> RuleError:
-    """Return the error for one node."""
-    return RuleError(view.text, node.place.start, complaint, node.place.end)
+_LISTS = "a list stands only behind `in`, or beside `==` and a list of texts"
 
 
 def condition(node: Node, view: View) -> Expression:
@@ -69,7 +38,7 @@ def condition(node: Node, view: View) -> Expression:
     kind = kind_of(found)
     if kind is not Kind.FLAG:
         raise mistake(view, node, f"expected a condition, found {spoken(kind)}")
-    if is_field(found) or isinstance(found, Literal):
+    if may_be_missing(found) or isinstance(found, Literal):
         return Truth(found, at=found.at)
     return found
 
@@ -92,7 +61,7 @@ def expression(node: Node, view: View) -> Expression:
         case Call():
             return _operator(node, view)
         case Listing():
-            raise mistake(view, node, "a list stands only behind `in`")
+            raise mistake(view, node, _LISTS)
         case Member():
             return view.member(node)
         case Foreign(what=what):
@@ -120,8 +89,12 @@ def _operator(node: Call, view: View) -> Expression:
         return form(node, view)
     if reason := _REFUSED.get(node.function):
         raise mistake(view, node, reason)
-    if node.function in TEXT_TESTS and node.target is not None:
-        return _test_text(node, node.target, view)
+    if (span := span_of(node, view)) is not None:
+        return span
+    if node.target is not None and node.function in TEXT_TESTS:
+        return texting.text_test(node, node.target, expression(node.target, view), view)
+    if node.target is not None and node.function in TEXT_FORMS:
+        return texting.text_form(node, node.target, expression(node.target, view), view)
     return view.call(node)
 
 
@@ -138,13 +111,18 @@ def _not(node: Call, view: View) -> Expression:
 
 
 def _negative(node: Call, view: View) -> Expression:
-    operand = number(node.arguments[0], view)
-    return Arithmetic(Operator.SUB, Literal(0, Kind.NUMBER), operand, node.place.point)
+    found = expression(node.arguments[0], view)
+    if isinstance(found, Literal) and found.kind is Kind.SPAN:
+        return negated(found, node)
+    if kind_of(found) is not Kind.NUMBER:
+        complaint = f"expected a number, found {spoken(kind_of(found))}"
+        raise mistake(view, node.arguments[0], complaint)
+    return Arithmetic(Operator.SUB, Literal(0, Kind.NUMBER), found, node.place.point)
 
 
 def _arithmetic(node: Call, view: View) -> Expression:
-    left, right = (number(argument, view) for argument in node.arguments)
-    return Arithmetic(Operator(node.function.strip("_")), left, right, node.place.point)
+    left, right = (expression(argument, view) for argument in node.arguments)
+    return comparing.calculate(node, left, right, view)
 
 
 def _flattened(node: Call, name: str, view: View) -> tuple[Expression, ...]:
@@ -158,64 +136,40 @@ def _flattened(node: Call, name: str, view: View) -> tuple[Expression, ...]:
 
 
 def _compare(node: Call, view: View) -> Expression:
-    comparison = Comparison(node.function.strip("_"))
-    left, right = (expression(argument, view) for argument in node.arguments)
-    kinds = kind_of(left), kind_of(right)
-    ordered = comparison not in {Comparison.EQ, Comparison.NE}
-    if kinds == (None, None):
-        raise mistake(
-            view, node, "null is compared with a value that may be missing, not with null"
-        )
-    if None in kinds and ordered:
-        raise mistake(
-            view, node, f"`{comparison}` orders values, and null has no place in an order"
-        )
-    if None not in kinds and kinds[0] is not kinds[1]:
-        raise mistake(
-            view,
-            node,
-            f"`{comparison}` compares values of one type, found {spoken(kinds[0])} and"
-            f" {spoken(kinds[1])}",
-        )
-    if ordered and kinds[0] is Kind.FLAG:
-        raise mistake(
-            view, node, f"`{comparison}` orders numbers, texts and times, found two flags"
-        )
-    return Compare(comparison, left, right, node.place.point)
+    # A list of constants is one value here, and only here.
+    sides = [
+        _texts(argument, view) if isinstance(argument, Listing) else expression(argument, view)
+        for argument in node.arguments
+    ]
+    return comparing.compare(node, sides[0], sides[1], view)
+
+
+def _texts(node: Listing, view: View) -> Literal:
+    found: list[str] = []
+    for element in node.elements:
+        if not isinstance(element, Constant) or not isinstance(element.value, str):
+            raise mistake(view, element, "a list of texts holds constant texts; this is none")
+        if "\x1f" in element.value:
+            raise mistake(view, element, "no text of a list has the character U+001F in it")
+        found.append(element.value)
+    return Literal(tuple(found), Kind.TEXTS, node.place.start)
 
 
 def _one_of(node: Call, view: View) -> Expression:
-    operand, options = expression(node.arguments[0], view), node.arguments[1]
-    if not isinstance(options, Listing) or not options.elements:
-        raise mistake(view, options, '`in` takes a list of constants such as ["gold", "silver"]')
-    kind = kind_of(operand)
-    found: list[Literal] = []
-    for element in options.elements:
-        option = expression(element, view)
-        if not isinstance(option, Literal):
-            raise mistake(view, element, "`in` takes a list of constants; this is none")
-        if option.kind is None:
-            raise mistake(
-                view, element, "null is in no list: a missing value is found with `== null`"
-            )
-        if option.kind is not kind:
-            raise mistake(
-                view,
-                element,
-                f"`in` compares values of one type, found {spoken(kind)} and {spoken(option.kind)}",
-            )
-        found.append(option)
-    return OneOf(operand, tuple(found), node.place.point)
+    operand, listed = expression(node.arguments[0], view), node.arguments[1]
+    if not isinstance(listed, Listing):
+        return comparing.has_element(node, operand, expression(listed, view), view)
+    if not listed.elements:
+        raise mistake(view, listed, '`in` takes a list of constants such as ["gold", "silver"]')
+    options = [expression(element, view) for element in listed.elements]
+    return comparing.one_of(node, operand, options, view)
 
 
-def _test_text(node: Call, target: Node, view: View) -> Expression:
-    operand, name = expression(target, view), node.function
-    if kind_of(operand) is not Kind.TEXT:
-        raise mistake(view, target, f"`{name}` tests a text, found {spoken(kind_of(operand))}")
-    match node.arguments:
-        case (Constant(value=str(argument)),):
-            return TestText(TextTest(name), operand, argument, node.place.point)
-    raise mistake(view, node, f'`{name}` takes one constant text, such as .{name}("abc")')
+def _size(node: Call, view: View) -> Expression:
+    counted = (*node.arguments, *(() if node.target is None else (node.target,)))
+    if len(counted) != 1:
+        raise mistake(view, node, "`size` takes one text or list, such as size(profile.tags)")
+    return texting.size(node, counted[0], expression(counted[0], view), view)
 
 
 def _has(node: Call, view: View) -> Expression:
@@ -227,15 +181,24 @@ def _has(node: Call, view: View) -> Expression:
 
 
 def _timestamp(node: Call, view: View) -> Expression:
+    return _constant(node, view, Kind.TIME, literals.timestamp_ms, "2026-03-01T09:30:00Z")
+
+
+def _date(node: Call, view: View) -> Expression:
+    return _constant(node, view, Kind.DATE, literals.date_days, "2026-03-01")
+
+
+def _constant(
+    node: Call, view: View, kind: Kind, parse: Callable[[str], int], example: str
+) -> Expression:
+    name = node.function
     match node.arguments:
         case (Constant(value=str(written)),) if node.target is None:
             try:
-                return Literal(literals.timestamp_ms(written), Kind.TIME, node.place.start)
+                return Literal(parse(written), kind, node.place.start)
             except ValueError as error:
                 raise mistake(view, node.arguments[0], str(error)) from None
-    raise mistake(
-        view, node, '`timestamp` takes one constant text: timestamp("2026-03-01T09:30:00Z")'
-    )
+    raise mistake(view, node, f'`{name}` takes one constant text: {name}("{example}")')
 
 
 _FORMS: dict[str, Callable[[Call, View], Expression]] = {
@@ -245,7 +208,9 @@ _FORMS: dict[str, Callable[[Call, View], Expression]] = {
     "-_": _negative,
     "@in": _one_of,
     "has": _has,
+    "size": _size,
     "timestamp": _timestamp,
+    "date": _date,
     **{f"_{comparison}_": _compare for comparison in Comparison},
     **{f"_{operator}_": _arithmetic for operator in Operator},
 }

@@ -8,10 +8,9 @@ from typing import TypeGuard
 from segcore.instance import CATALOG_KINDS
 from segcore.rule import CatalogField, Expression, KeyText, Since, TriggerField
 from services.kit.rules.errors import RuleError
-from services.kit.rules.names import call_mistake
 from services.kit.rules.properties import property_kind
-from services.kit.rules.scalar import View, mistake
 from services.kit.rules.tree import Call, Member, Node, Path
+from services.kit.rules.view import View, mistake
 from services.kit.rules.vocabulary import Vocabulary
 from services.kit.rules.words import unknown
 
@@ -66,19 +65,22 @@ def bare_catalog_mistake(node: Call, view: View) -> RuleError:
     return mistake(view, node, complaint)
 
 
-def since_of(node: Call, view: View) -> Since:
-    """Return from when on `.since(...)` keeps rows."""
-    match node.arguments:
-        case (Path(names=("trigger" | "entry" as name,)) as argument,):
-            _situation(argument, view, name)
-            return Since(name)
-        case (Path(names=("trigger" | "entry" as name, *_)) as argument,):
-            _situation(argument, view, name)
-            raise mistake(view, argument, f"`since` takes `{name}` itself: write `.since({name})`")
-    if view.situation is None:
-        raise call_mistake(view, node)
-    complaint = "`since` takes `trigger` or `entry`; other instants are not supported yet"
-    raise mistake(view, node.arguments[0] if node.arguments else node, complaint)
+def is_instant_name(node: Node) -> TypeGuard[Path]:
+    """Return whether this is one of the instants from which an instance begins."""
+    match node:
+        case Path(names=("trigger",) | ("trigger", "occurred_at") | ("entry", *_)):
+            return True
+        case _:
+            return False
+
+
+def since_of(node: Path, view: View) -> Since:
+    """Return from when on `.since(...)` keeps rows, for an instant of an instance."""
+    name = node.names[0]
+    _situation(node, view, name)
+    if len(node.names) > 1:
+        raise mistake(view, node, f"`since` takes `{name}` itself: write `.since({name})`")
+    return Since(name)
 
 
 def check_catalog(node: Node, view: View) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from segcore.rule import (
+    Aggregate,
     Attribute,
     CatalogField,
     EventField,
     Expression,
+    Fold,
     ItemField,
     Kind,
     TriggerField,
@@ -17,12 +19,20 @@ _SPOKEN = {
     Kind.TEXT: "a text",
     Kind.FLAG: "a flag",
     Kind.TIME: "a time",
+    Kind.DATE: "a date",
+    Kind.TEXTS: "a list of texts",
+    Kind.SPAN: "a duration",
 }
 
 
 def is_field(node: Expression) -> bool:
     """Return whether a node reads a value that may be missing."""
     return isinstance(node, Attribute | EventField | ItemField | TriggerField | CatalogField)
+
+
+def may_be_missing(node: Expression) -> bool:
+    """Return whether a flag may be missing: a field, or its value in the newest or oldest row."""
+    return is_field(node) or (isinstance(node, Aggregate) and node.fold is not Fold.EXISTS)
 
 
 def spoken(kind: Kind | None) -> str:

@@ -1,4 +1,4 @@
-"""The words of the rule language: those that work now and later, and the nearest to a wrong one."""
+"""The words of the rule language, and the nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -13,35 +13,30 @@ TYPES_MAX = 16
 DURATIONS = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000}
 """Functions that make a duration of a whole number, with their milliseconds."""
 
-FOLDS = frozenset(("exists", "count", "sum"))
-TEXT_TESTS = frozenset(("startsWith", "endsWith", "contains"))
-ROOTS = ("profile", "event", "item")
+FOLDS = frozenset(("exists", "count", "sum", "min", "max", "avg", "distinct", "latest", "earliest"))
+SEQUENCES = frozenset(("followedBy", "notFollowedBy"))
+NARROWING = SEQUENCES | {"where", "last", "olderThan", "between", "since", "calendarDays", "by"}
+"""What keeps some of the rows."""
 
-FUNCTIONS = frozenset(("events", "items", "audience", "has", "timestamp", "duration", *DURATIONS))
-METHODS = frozenset(("where", "last", *FOLDS, *TEXT_TESTS))
+TEXT_TESTS = frozenset(("startsWith", "endsWith", "contains"))
+TEXT_FORMS = frozenset(("lowerAscii", "upperAscii"))
+PERSON_FUNCTIONS = frozenset(("audience", "age", "anniversary", "bucket"))
+"""What speaks of the person, never of a row."""
+
+FUNCTIONS = frozenset(
+    ("events", "items", "has", "size", "timestamp", "date", "duration", *DURATIONS)
+).union(PERSON_FUNCTIONS)
+METHODS = FOLDS | NARROWING | TEXT_TESTS | TEXT_FORMS
 
 INSTANCE_NAMES = frozenset(("trigger", "entry", "key"))
 INSTANCE_FUNCTIONS = frozenset(("catalog",))
 INSTANCE = INSTANCE_NAMES | INSTANCE_FUNCTIONS
 """What conditions of journeys have beside, and rules of audiences never."""
 
-LATER_FUNCTIONS = frozenset(("anniversary", "age", "bucket"))
-LATER_METHODS = frozenset(
-    (
-        *("olderThan", "between", "since", "calendarDays", "min", "max", "avg", "distinct"),
-        *("latest", "earliest", "followedBy", "notFollowedBy", "by"),
-    )
-)
-LATER = LATER_FUNCTIONS | LATER_METHODS
-"""What the language will have. Saying so helps more than `unknown`.
-
-`since` is among them: only conditions of journeys have it, and only from their own instants on.
-"""
-
 FOREIGN = frozenset(
     (
-        *("size", "matches", "all", "exists_one", "map", "filter", "int", "uint", "double"),
-        *("string", "bytes", "bool", "dyn", "type", "split", "lowerAscii", "upperAscii"),
+        *("matches", "all", "exists_one", "map", "filter", "int", "uint", "double"),
+        *("string", "bytes", "bool", "dyn", "type", "split"),
         *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear"),
         *("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
     )

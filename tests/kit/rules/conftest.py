@@ -12,6 +12,7 @@ from services.kit.rules.vocabulary import Vocabulary
 def vocabulary() -> Vocabulary:
     return Vocabulary(
         attributes={
+            "birth_date": Kind.DATE,
             "city": Kind.TEXT,
             "for": Kind.NUMBER,
             "fooBar": Kind.FLAG,
@@ -21,15 +22,20 @@ def vocabulary() -> Vocabulary:
             "newsletter": Kind.FLAG,
             "signup_at": Kind.TIME,
             "spend": Kind.NUMBER,
+            "tags": Kind.TEXTS,
         },
         event_types={
             "purchase": {
                 "channel": Kind.TEXT,
+                "due": Kind.DATE,
                 "gift": Kind.FLAG,
+                "labels": Kind.TEXTS,
+                "order_id": Kind.TEXT,
                 "ship.at": Kind.TIME,
                 "total": Kind.NUMBER,
             },
-            "return": {"reason": Kind.TEXT, "total": Kind.NUMBER},
+            "add_to_cart": {},
+            "return": {"order_id": Kind.TEXT, "reason": Kind.TEXT, "total": Kind.NUMBER},
             "store_entry": {},
         },
         audiences=frozenset(("vip", "winter-athleisure")),

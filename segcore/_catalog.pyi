@@ -1,0 +1,9 @@
+from segcore._texts import Texts
+
+class Catalog:
+    texts: Texts
+    def __init__(self, texts: Texts) -> None: ...
+    def __len__(self) -> int: ...
+    def put(
+        self, sku: str, category: str | None, brand: str | None, price: float | None
+    ) -> None: ...

@@ -1,0 +1,25 @@
+"""Events of `coterie.type.v1`, read from their bytes."""
+
+from libc.stdint cimport int64_t, uint32_t
+
+from segcore._batch cimport Batch
+from segcore._catalog cimport Catalog
+from segcore._wire cimport Cursor, Text
+
+cdef enum:
+    SCRATCH_BYTES = 1 << 15     # a list of texts, or an identifier, as one text
+    PROPERTY_LIMIT = 128        # more names than that in one event are left to Python
+
+
+cdef struct EventParts:
+    int64_t received_ms         # given: nothing occurs after its receipt
+    char* scratch               # given: SCRATCH_BYTES
+    Text event_id
+    uint32_t type_id
+    int64_t occurred_ms
+
+
+cdef int read_event(
+    Cursor* event, EventParts* parts, Batch batch, Catalog catalog
+) except -2 nogil
+cdef int read_assigned(Cursor* assigned) noexcept nogil

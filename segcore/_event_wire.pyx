@@ -1,0 +1,441 @@
+"""Events of `coterie.type.v1`, read from their bytes into a batch.
+
+The same as `services.segmentation.wire.event_of`: of a repeated field the last counts, a property
+without a value is none, what a line lacks is the catalog's, numbers are rounded half to even.
+"""
+
+from libc.math cimport llrint
+from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memchr, memcpy
+
+from segcore._catalog cimport CatalogEntry
+from segcore._program cimport MISSING
+from segcore._wire cimport (
+    BAD,
+    ODD,
+    WELL,
+    enter,
+    read_fixed64,
+    read_tag,
+    read_text,
+    read_varint,
+    skip_field,
+    within,
+)
+
+from segcore.micro import TIME_LIMIT_MS
+from segcore.rule import NUMBER_LIMIT
+
+cdef double LIMIT = NUMBER_LIMIT
+cdef int64_t TIME_LIMIT = TIME_LIMIT_MS
+cdef int64_t FIRST_SECOND = -62_135_596_800
+cdef int64_t LAST_SECOND = 253_402_300_799
+cdef int64_t NANOS = 1_000_000_000
+
+cdef enum Kind:
+    NOTHING = -1
+    NUMBER = 0
+    TEXT = 1
+    FLAG = 2
+    TIME = 3
+    DATE = 4
+    TEXTS = 5
+
+
+cdef int read_event(
+    Cursor* event, EventParts* parts, Batch batch, Catalog catalog
+) except -2 nogil:
+    """Add the properties and the lines of an event, and read the rest of it."""
+    cdef Py_ssize_t properties = batch.property_count
+    cdef Py_ssize_t items = batch.item_count
+    cdef uint32_t tag = 0
+    cdef Text type_name = Text(<const char*> event.base, 0)
+    cdef Text ignored
+    cdef int64_t seconds = 0
+    cdef int64_t nanos = 0
+    cdef bint timed = False
+    cdef Py_ssize_t identities = 0
+    cdef int found
+    parts.event_id = type_name
+    while event.at < event.end:
+        if read_tag(event, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            found = within(event, b"event_id", -1, read_text(event, &parts.event_id))
+        elif tag == 18:
+            found = within(event, b"type", -1, read_text(event, &type_name))
+        elif tag == 26:
+            found = within(event, b"identities", identities, pass_identity(event))
+            identities += 1
+        elif tag == 34:
+            found = within(event, b"primary_namespace", -1, read_text(event, &ignored))
+        elif tag == 42:
+            timed = True
+            found = within(event, b"occurred_time", -1, read_timestamp(event, &seconds, &nanos))
+        elif tag == 50:
+            found = within(
+                event, b"items", batch.item_count - items, read_line(event, batch, catalog)
+            )
+        elif tag == 58:
+            found = within(
+                event, b"properties", -1, read_property(event, parts, batch, properties)
+            )
+        else:
+            found = skip_field(event, tag)
+        if found != WELL:
+            return found
+    if not -TIME_LIMIT <= parts.received_ms <= TIME_LIMIT:
+        return ODD
+    parts.occurred_ms = parts.received_ms
+    if timed:
+        if not is_time(seconds, nanos):
+            return ODD
+        parts.occurred_ms = min(seconds * 1000 + nanos // 1_000_000, parts.received_ms)
+    parts.type_id = batch.memo.intern(type_name.data, type_name.length)
+    if batch.item_count == items:
+        add_bare_line(batch, properties, catalog)
+    return WELL
+
+
+cdef int read_timestamp(Cursor* event, int64_t* seconds, int64_t* nanos) noexcept nogil:
+    cdef Cursor time
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    if enter(event, &time) == BAD:
+        return BAD
+    while time.at < time.end:
+        if read_tag(&time, &tag) == BAD:
+            return BAD
+        if tag == 8:
+            if read_varint(&time, &number) == BAD:
+                return BAD
+            seconds[0] = <int64_t> number
+        elif tag == 16:
+            if read_varint(&time, &number) == BAD:
+                return BAD
+            nanos[0] = <int32_t> <uint32_t> number
+        elif skip_field(&time, tag) == BAD:
+            return BAD
+    return WELL
+
+
+cdef inline bint is_time(int64_t seconds, int64_t nanos) noexcept nogil:
+    """Tell whether these are of the years 1 to 9999."""
+    return FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < NANOS
+
+
+cdef int read_line(Cursor* event, Batch batch, Catalog catalog) except -2 nogil:
+    """Add one line, completed from the catalog."""
+    cdef Cursor line
+    cdef uint32_t tag = 0
+    cdef Text sku = Text(<const char*> event.base, 0)
+    cdef Text category = sku
+    cdef Text brand = sku
+    cdef int64_t price = MISSING
+    cdef int64_t quantity = 1_000_000
+    cdef int found
+    if enter(event, &line) == BAD:
+        return BAD
+    while line.at < line.end:
+        if read_tag(&line, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            found = within(&line, b"sku", -1, read_text(&line, &sku))
+        elif tag == 17:
+            found = within(&line, b"quantity", -1, read_number(&line, &quantity))
+        elif tag == 25:
+            found = within(&line, b"price", -1, read_number(&line, &price))
+        elif tag == 34:
+            found = within(&line, b"category", -1, read_text(&line, &category))
+        elif tag == 42:
+            found = within(&line, b"brand", -1, read_text(&line, &brand))
+        else:
+            found = skip_field(&line, tag)
+        if found != WELL:
+            return found
+    add_line(
+        batch,
+        catalog,
+        batch.memo.intern(sku.data, sku.length),
+        batch.memo.intern(category.data, category.length) if category.length else 0,
+        batch.memo.intern(brand.data, brand.length) if brand.length else 0,
+        price,
+        quantity,
+    )
+    return WELL
+
+
+cdef inline int add_line(
+    Batch batch,
+    Catalog catalog,
+    uint32_t sku,
+    uint32_t category,
+    uint32_t brand,
+    int64_t price,
+    int64_t quantity,
+) except -2 nogil:
+    cdef CatalogEntry* known
+    if not category or not brand or price == MISSING:
+        known = catalog.find(sku)
+        if known.sku:
+            category = category if category else known.category
+            brand = brand if brand else known.brand
+            price = known.price if price == MISSING else price
+    batch.add_item(sku, category, brand, price, quantity)
+    return WELL
+
+
+cdef int add_bare_line(Batch batch, Py_ssize_t start, Catalog catalog) except -2 nogil:
+    """Add the line of an event that names its one item among its properties."""
+    cdef uint32_t sku = 0
+    cdef uint32_t category = 0
+    cdef uint32_t brand = 0
+    cdef int64_t price = MISSING
+    cdef Py_ssize_t place
+    cdef uint32_t key
+    for place in range(start, batch.property_count):
+        key = batch.property_keys[place]
+        if key == (catalog.sku_name << 3 | TEXT):
+            sku = <uint32_t> batch.property_values[place]
+        elif key == (catalog.category_name << 3 | TEXT):
+            category = <uint32_t> batch.property_values[place]
+        elif key == (catalog.brand_name << 3 | TEXT):
+            brand = <uint32_t> batch.property_values[place]
+        elif key == (catalog.price_name << 3 | NUMBER):
+            price = batch.property_values[place]
+    if sku:
+        category = 0 if category == catalog.empty else category
+        brand = 0 if brand == catalog.empty else brand
+        add_line(batch, catalog, sku, category, brand, price, 1_000_000)
+    return WELL
+
+
+cdef int read_number(Cursor* message, int64_t* micro) noexcept nogil:
+    """Read a number in millionths; ODD beyond the limit."""
+    cdef uint64_t bits = 0
+    cdef double number
+    if read_fixed64(message, &bits) == BAD:
+        return BAD
+    memcpy(&number, &bits, 8)
+    if not -LIMIT <= number <= LIMIT:       # not-a-number neither
+        return ODD
+    micro[0] = llrint(number * 1e6)
+    return WELL
+
+
+cdef int read_property(
+    Cursor* event, EventParts* parts, Batch batch, Py_ssize_t start
+) except -2 nogil:
+    """Add one property, in the place of a former one of its name; without a value it is none."""
+    cdef Cursor entry, value
+    cdef uint32_t tag = 0
+    cdef Text name = Text(<const char*> event.base, 0)
+    cdef int64_t kept = 0
+    cdef int kind = NOTHING
+    cdef bint valued = False
+    cdef uint32_t name_id
+    cdef int found
+    if enter(event, &entry) == BAD:
+        return BAD
+    while entry.at < entry.end:
+        if read_tag(&entry, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            found = within(&entry, b"key", -1, read_text(&entry, &name))
+        elif tag == 18:
+            if valued:
+                return ODD
+            valued = True
+            found = enter(&entry, &value)
+            if found == WELL:
+                found = read_value(&value, parts.scratch, batch, &kind, &kept)
+            within(&entry, b"value", -1, found)
+        else:
+            return ODD      # of such an entry not all readers of protobuf make the same
+        if found != WELL:
+            return found
+    name_id = batch.memo.intern(name.data, name.length)
+    if batch.property_count - start == PROPERTY_LIMIT:
+        return ODD
+    put_property(batch, start, name_id, kind, kept)
+    return WELL
+
+
+cdef int put_property(
+    Batch batch, Py_ssize_t start, uint32_t name_id, int kind, int64_t kept
+) except -1 nogil:
+    cdef Py_ssize_t place = start
+    cdef Py_ssize_t last
+    while place < batch.property_count and batch.property_keys[place] >> 3 != name_id:
+        place += 1
+    if kind != NOTHING:
+        if place == batch.property_count:
+            batch.add_property(name_id << 3 | kind, kept)
+        else:
+            batch.property_keys[place] = name_id << 3 | kind
+            batch.property_values[place] = kept
+    elif place < batch.property_count:
+        last = batch.property_count - 1
+        batch.property_keys[place] = batch.property_keys[last]
+        batch.property_values[place] = batch.property_values[last]
+        batch.property_count = last
+    return 0
+
+
+cdef int read_value(
+    Cursor* value, char* scratch, Batch batch, int* kind, int64_t* kept
+) except -2 nogil:
+    """Read a Value, of which the last kind counts."""
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    cdef Text text = Text(<const char*> value.base, 0)
+    cdef int found
+    while value.at < value.end:
+        if read_tag(value, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            found = within(value, b"text", -1, read_text(value, &text))
+            kind[0] = TEXT
+        elif tag == 17:
+            found = within(value, b"number", -1, read_number(value, kept))
+            kind[0] = NUMBER
+        elif tag == 24:
+            found = within(value, b"flag", -1, read_varint(value, &number))
+            kept[0] = number != 0
+            kind[0] = FLAG
+        elif tag == 34:
+            found = ODD if kind[0] == TIME else within(value, b"time", -1, read_time(value, kept))
+            kind[0] = TIME
+        elif tag == 42:
+            found = ODD if kind[0] == DATE else within(value, b"date", -1, read_date(value, kept))
+            kind[0] = DATE
+        elif tag == 50:
+            if kind[0] == TEXTS:
+                return ODD
+            found = within(value, b"texts", -1, read_texts(value, scratch, &text))
+            kind[0] = TEXTS
+        else:
+            found = skip_field(value, tag)
+        if found != WELL:
+            return found
+    if kind[0] == TEXT or kind[0] == TEXTS:
+        kept[0] = batch.memo.intern(text.data, text.length)
+    return WELL
+
+
+cdef int read_time(Cursor* value, int64_t* kept) noexcept nogil:
+    cdef int64_t seconds = 0
+    cdef int64_t nanos = 0
+    if read_timestamp(value, &seconds, &nanos) == BAD:
+        return BAD
+    if not is_time(seconds, nanos):
+        return ODD
+    kept[0] = seconds * 1000 + nanos // 1_000_000
+    return WELL
+
+
+cdef int read_date(Cursor* value, int64_t* kept) noexcept nogil:
+    """Read a date as days since 1970; ODD for a day that there is not."""
+    cdef Cursor date
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    cdef int32_t parts[3]
+    parts[0] = parts[1] = parts[2] = 0
+    if enter(value, &date) == BAD:
+        return BAD
+    while date.at < date.end:
+        if read_tag(&date, &tag) == BAD:
+            return BAD
+        if tag == 8 or tag == 16 or tag == 24:
+            if read_varint(&date, &number) == BAD:
+                return BAD
+            parts[(tag >> 3) - 1] = <int32_t> <uint32_t> number
+        elif skip_field(&date, tag) == BAD:
+            return BAD
+    if not (1 <= parts[0] <= 9999 and 1 <= parts[1] <= 12 and 1 <= parts[2] <= 31):
+        return ODD
+    kept[0] = day_number(parts[0], parts[1], parts[2])
+    # A day beyond its month is one of the next: the first of that is not after it.
+    if parts[2] > 28 and kept[0] >= first_of_next(parts[0], parts[1]):
+        return ODD
+    return WELL
+
+
+cdef inline int64_t day_number(int64_t year, int64_t month, int64_t day) noexcept nogil:
+    """Return the days since 1970-01-01, counting years from March, so that leap days come last."""
+    cdef int64_t shifted = year - (month <= 2)
+    cdef int64_t in_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return 365 * shifted + shifted // 4 - shifted // 100 + shifted // 400 + in_year - 719_468
+
+
+cdef inline int64_t first_of_next(int64_t year, int64_t month) noexcept nogil:
+    return day_number(year + month // 12, month % 12 + 1, 1)
+
+
+cdef int read_texts(Cursor* value, char* scratch, Text* text) noexcept nogil:
+    """Read a list as one text, each element ended by U+001F; ODD where one has it."""
+    cdef Cursor elements
+    cdef uint32_t tag = 0
+    cdef Text element
+    cdef Py_ssize_t index = 0
+    cdef int found
+    text.data = scratch
+    text.length = 0
+    if enter(value, &elements) == BAD:
+        return BAD
+    while elements.at < elements.end:
+        if read_tag(&elements, &tag) == BAD:
+            return BAD
+        if tag != 10:
+            if skip_field(&elements, tag) == BAD:
+                return BAD
+            continue
+        found = within(&elements, b"values", index, read_text(&elements, &element))
+        index += 1
+        if found != WELL:
+            return found
+        if text.length + element.length >= SCRATCH_BYTES:
+            return ODD
+        if memchr(element.data, 0x1F, element.length) != NULL:
+            return ODD
+        memcpy(scratch + text.length, element.data, element.length)
+        text.length += element.length
+        scratch[text.length] = 0x1F
+        text.length += 1
+    return WELL
+
+
+cdef int pass_identity(Cursor* message) noexcept nogil:
+    """Pass over an identifier, whose texts are checked all the same."""
+    cdef Cursor identity
+    cdef uint32_t tag = 0
+    cdef Text ignored
+    cdef int found
+    if enter(message, &identity) == BAD:
+        return BAD
+    while identity.at < identity.end:
+        if read_tag(&identity, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            found = within(&identity, b"namespace", -1, read_text(&identity, &ignored))
+        elif tag == 18:
+            found = within(&identity, b"value", -1, read_text(&identity, &ignored))
+        else:
+            found = skip_field(&identity, tag)
+        if found == BAD:
+            return BAD
+    return WELL
+
+
+cdef int read_assigned(Cursor* assigned) noexcept nogil:
+    """Check the body of an identifier that is given to a person: the event beside it says whose."""
+    cdef uint32_t tag = 0
+    while assigned.at < assigned.end:
+        if read_tag(assigned, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            if pass_identity(assigned) == BAD:
+                return within(assigned, b"identity", -1, BAD)
+        elif skip_field(assigned, tag) == BAD:
+            return BAD
+    return WELL
