@@ -73,7 +73,7 @@ class Moment:
     """What an expression is evaluated over: one person, or one instance of theirs, now.
 
     `zone` is the workspace's. `found` keeps the rows of each `Rows` by type and `where`, which do
-    not change with time: moments of one history may share it.
+    not change with time: moments of one history share it. `values` keeps those of aggregates.
     """
 
     history: History
@@ -84,6 +84,10 @@ class Moment:
     profile_id: int = 0
     zone: str = "UTC"
     found: dict[int, tuple[Rows, list[Row]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    values: dict[int, tuple[Aggregate, Value]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -109,7 +113,19 @@ class Moment:
 
     def at(self, instant_ms: int) -> Moment:
         """Return the same person after the time changes of another instant."""
-        return replace(self, now_ms=instant_ms, settled=True)
+        return replace(self, now_ms=instant_ms, settled=True, values={})
+
+    def after(self, event: Event) -> Moment:
+        """Return the same person at and after an event that is the newest of all."""
+        place = len(self.history.events)
+        history = replace(self.history, events=(*self.history.events, event))
+        found = {
+            known: (rows, [*before, *_brought(rows, event, place, self)])
+            for known, (rows, before) in self.found.items()
+        }
+        return replace(
+            self, history=history, now_ms=event.occurred_ms, settled=True, found=found, values={}
+        )
 
     def among(self, in_audience: Membership) -> Moment:
         """Return the same moment with other memberships."""
@@ -199,8 +215,7 @@ def rows_found(rows: Rows, moment: Moment) -> list[Row]:
     if known is None:
         kept: list[Row] = []
         for place, event in enumerate(moment.history.events):
-            if event.type in rows.types:
-                kept += _where_holds(rows, event, place, moment)
+            kept += _brought(rows, event, place, moment)
         known = rows, sorted(kept, key=lambda row: row.newness)
         moment.found[id(rows)] = known
     return known[1]
@@ -211,13 +226,12 @@ def rows_of(rows: Rows, event: Event) -> list[Row]:
 
     This is what enters a journey; filters by time have no part in it.
     """
+    return _brought(rows, event, 0, Moment(History(), event.received_ms, lambda _: False))
+
+
+def _brought(rows: Rows, event: Event, place: int, moment: Moment) -> list[Row]:
     if event.type not in rows.types:
         return []
-    moment = Moment(History(), event.received_ms, lambda _: False)
-    return _where_holds(rows, event, 0, moment)
-
-
-def _where_holds(rows: Rows, event: Event, place: int, moment: Moment) -> list[Row]:
     return [
         row
         for row in rows_of_event(rows.scope, event, place)
@@ -290,6 +304,13 @@ def _passes(row: Row, later: list[Row], follow: Follow, moment: Moment) -> bool:
 
 
 def _aggregate(aggregate: Aggregate, moment: Moment) -> Value:
+    known = moment.values.get(id(aggregate))
+    if known is None:
+        known = moment.values[id(aggregate)] = aggregate, _folded(aggregate, moment)
+    return known[1]
+
+
+def _folded(aggregate: Aggregate, moment: Moment) -> Value:
     operand = aggregate.operand
     rows = rows_at(aggregate.rows, moment)
     if operand is None:

@@ -5,38 +5,29 @@ All of it is computed by the reference, over the person's own history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from segcore.evaluation import Membership, Moment, rows_at, value_at
 from segcore.history import History
 from segcore.instance import Instance
 from segcore.kinds import kind_of
-from segcore.reference import (
-    Membership,
-    Moment,
-    Row,
-    Value,
-    children_of,
-    next_change_ms,
-    rows_at,
-    value_at,
-)
+from segcore.nodes import children_of
+from segcore.row import Row
 from segcore.rule import (
+    Age,
     Aggregate,
-    All,
-    AnyOf,
-    Arithmetic,
+    Anniversary,
     Compare,
     Expression,
     Follow,
+    InAudience,
     Kind,
     Literal,
-    Not,
-    OneOf,
     Rows,
-    TestText,
-    Truth,
 )
+from segcore.scalar import Value
+from segcore.waiting import Future
 
 WITNESS_LIMIT = 5
 """How many rows a clause names: enough to see why, few enough to read."""
@@ -80,19 +71,44 @@ def explain(  # noqa: PLR0913
     settled: bool = True,
     rules: Mapping[str, Expression] | None = None,
     instance: Instance | None = None,
+    profile_id: int = 0,
+    zone: str = "UTC",
 ) -> Clause:
     """Return the clauses of `rule` for the person with `history`.
 
-    `settled`, `rules` and `instance` are those of `reference.next_change_ms`.
-    Literals are no clauses of their own, and what stands below rows is part of their clause.
+    All but `rule` is as in `reference.next_change_ms`. Literals are no clauses of their own, and
+    what stands below rows is part of their clause. An age has no next change: it grows all the
+    time.
     """
-    moment = Moment(history, now_ms, in_audience, settled, instance)
-    return _clause(rule, moment, rules)
+    moment = Moment(history, now_ms, in_audience, settled, instance, profile_id, zone)
+    future = Future((rule,), moment, rules)
+    return _clause(rule, future.now, _next_changes(rule, future))
 
 
-def _clause(
-    expression: Expression, moment: Moment, rules: Mapping[str, Expression] | None
-) -> Clause:
+def _next_changes(rule: Expression, future: Future) -> dict[int, int]:
+    """Return when each clause changes by time, by its identity, from one walk through time."""
+    current = {id(node): (node, value_at(node, future.now)) for node in _changing(rule)}
+    found: dict[int, int] = {}
+    for later in future.moments():
+        if not current:
+            break
+        changed = [key for key, (node, value) in current.items() if value_at(node, later) != value]
+        for key in changed:
+            found[key] = later.now_ms
+            del current[key]
+    return found
+
+
+def _changing(expression: Expression) -> Iterator[Expression]:
+    """Return the clauses that time may change; what is above one of them is one too."""
+    below = [node for part in _parts(expression) for node in _changing(part)]
+    own = isinstance(expression, Aggregate | Anniversary | InAudience)
+    if (below or own or isinstance(expression, Compare)) and not isinstance(expression, Age):
+        yield expression
+    yield from below
+
+
+def _clause(expression: Expression, moment: Moment, next_changes: Mapping[int, int]) -> Clause:
     rows: list[Row] = []
     if isinstance(expression, Aggregate):
         rows = rows_at(expression.rows, moment)
@@ -103,39 +119,21 @@ def _clause(
         value_kind=kind_of(expression),
         row_count=len(rows),
         witnesses=_witnesses(rows),
-        next_change_ms=next_change_ms(
-            expression,
-            moment.history,
-            moment.now_ms,
-            moment.in_audience,
-            settled=moment.settled,
-            rules=rules,
-            instance=moment.instance,
-        ),
-        children=tuple(_clause(part, moment, rules) for part in _parts(expression)),
+        next_change_ms=next_changes.get(id(expression)),
+        children=tuple(_clause(part, moment, next_changes) for part in _parts(expression)),
     )
 
 
 def _parts(expression: Expression) -> list[Expression]:
     """Return the clauses that stand below a node."""
-    if isinstance(expression, Not | All | AnyOf | Truth | Compare | Arithmetic | OneOf | TestText):
-        below = children_of(expression)
-        return [part for part in below if not isinstance(part, Literal | Rows | Follow)]
-    return []
+    if isinstance(expression, Aggregate):
+        return []
+    below = children_of(expression)
+    return [part for part in below if not isinstance(part, Literal | Rows | Follow)]
 
 
 def _witnesses(rows: list[Row]) -> tuple[Witness, ...]:
-    """Return the newest rows: of one instant the later received, the greater id, the later line."""
-    newest = sorted(
-        rows,
-        key=lambda row: (
-            row.event.occurred_ms,
-            row.event.received_ms,
-            row.event.event_id,
-            row.line,
-        ),
-        reverse=True,
-    )
+    """Return the newest of rows that come oldest first."""
     return tuple(
         Witness(
             event_id=row.event.event_id,
@@ -144,5 +142,5 @@ def _witnesses(rows: list[Row]) -> tuple[Witness, ...]:
             came_with=row.event.came_with,
             sku=None if row.item is None else row.item.sku,
         )
-        for row in newest[:WITNESS_LIMIT]
+        for row in rows[: -WITNESS_LIMIT - 1 : -1]
     )

@@ -32,6 +32,8 @@ def next_change_of(
 
     `rules` is that of `reference.next_change_ms`.
     """
+    if kind_of(expression) is Kind.SPAN:
+        return None  # an age grows all the time
     future = Future((expression,), moment, rules)
     current = value_at(expression, future.now)
     for later in future.moments():
