@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from segcore.bucket import bucket_of
 from segcore.calendar import anniversary_in, first_ms, local_date, year_month_day, zone_named
-from segcore.folds import fold_rows
+from segcore.folds import fold_rows, fold_values
 from segcore.history import Event, History, PropertyValue
 from segcore.instance import Instance
 from segcore.kinds import kind_of
@@ -73,7 +73,8 @@ class Moment:
     """What an expression is evaluated over: one person, or one instance of theirs, now.
 
     `zone` is the workspace's. `found` keeps the rows of each `Rows` by type and `where`, which do
-    not change with time: moments of one history share it. `values` keeps those of aggregates.
+    not change with time, and `read` what expressions read of rows: moments of one history share
+    them. `values` keeps those of aggregates at this moment.
     """
 
     history: History
@@ -87,6 +88,9 @@ class Moment:
         default_factory=dict, compare=False, repr=False
     )
 
+    read: dict[int, tuple[Expression, dict[tuple[int, int], tuple[Event, Value]]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     values: dict[int, tuple[Aggregate, Value]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -114,6 +118,10 @@ class Moment:
     def at(self, instant_ms: int) -> Moment:
         """Return the same person after the time changes of another instant."""
         return replace(self, now_ms=instant_ms, settled=True, values={})
+
+    def keeping(self, values: Mapping[int, tuple[Aggregate, Value]]) -> Moment:
+        """Return the same moment with values of aggregates that it has for certain."""
+        return replace(self, values=dict(values))
 
     def after(self, event: Event) -> Moment:
         """Return the same person at and after an event that is the newest of all."""
@@ -266,41 +274,55 @@ def _bounds(rows: Rows, moment: Moment) -> tuple[float, float]:
     return max(first), min(before)
 
 
+def read_of(expression: Expression, rows: list[Row], moment: Moment) -> list[Value]:
+    """Return what an expression, which knows no time, reads of each row."""
+    _, known = moment.read.setdefault(id(expression), (expression, {}))
+    values: list[Value] = []
+    for row in rows:
+        place = id(row.event), row.line
+        if place not in known:
+            known[place] = row.event, value_at(expression, moment, row)
+        values.append(known[place][1])
+    return values
+
+
 def _following(kept: list[Row], rows: Rows, follow: Follow, moment: Moment) -> list[Row]:
-    """Return those of `kept` that pass the test of `follow`."""
-    by_key: defaultdict[Value, list[Row]] = defaultdict(list)
-    keyed = follow.then.key is not None
-    for row in rows_at(follow.then, moment):
-        by_key[_key(follow.then, keyed, moment, row)].append(row)
-    passing: list[Row] = []
-    for row in kept:
-        key = _key(rows, keyed, moment, row)
-        later = by_key.get(key, []) if key is not None else []
-        if _passes(row, later, follow, moment):
-            passing.append(row)
-    return passing
+    """Return those of `kept` that pass the test of `follow`; a missing key equals no key."""
+    later: defaultdict[Value, tuple[list[int], list[Row]]] = defaultdict(lambda: ([], []))
+    then = rows_at(follow.then, moment)
+    for row, key in zip(then, _keys(follow.then, follow, then, moment), strict=True):
+        if key is not None:
+            times, having = later[key]
+            times.append(row.event.occurred_ms)
+            having.append(row)
+    keys = _keys(rows, follow, kept, moment)
+    return [
+        row
+        for row, key in zip(kept, keys, strict=True)
+        if _passes(row, *later.get(key, ([], [])), follow, moment.horizon_ms)
+    ]
 
 
-def _key(rows: Rows, keyed: bool, moment: Moment, row: Row) -> Value:  # noqa: FBT001
-    """Return the key of a row, None for a missing one; without keys all rows have the same."""
-    if not keyed:
-        return True
-    return None if rows.key is None else value_at(rows.key, moment, row)
+def _keys(rows: Rows, follow: Follow, kept: list[Row], moment: Moment) -> list[Value]:
+    """Return the key of each row, of a follow without keys the same for all."""
+    if rows.key is None or follow.then.key is None:
+        return [True] * len(kept)
+    return read_of(rows.key, kept, moment)
 
 
-def _passes(row: Row, later: list[Row], follow: Follow, moment: Moment) -> bool:
+def _passes(row: Row, times: list[int], later: list[Row], follow: Follow, horizon_ms: int) -> bool:
     """Return whether the rows of the same key, oldest first, let a row pass."""
     occurred_ms = row.event.occurred_ms
     until = _EVER if follow.within_ms is None else occurred_ms + follow.within_ms
     if not follow.absent:
-        place = bisect_right(later, occurred_ms, key=_occurred)
-        return place < len(later) and _occurred(later[place]) <= until
-    if follow.within_ms is not None and until > moment.horizon_ms:
+        place = bisect_right(times, occurred_ms)
+        return place < len(times) and times[place] <= until
+    if follow.within_ms is not None and until > horizon_ms:
         return False
-    place = bisect_left(later, occurred_ms, key=_occurred)
+    place = bisect_left(times, occurred_ms)
     while place < len(later) and later[place].is_same(row):
         place += 1
-    return place == len(later) or _occurred(later[place]) > until
+    return place == len(times) or times[place] > until
 
 
 def _aggregate(aggregate: Aggregate, moment: Moment) -> Value:
@@ -311,11 +333,10 @@ def _aggregate(aggregate: Aggregate, moment: Moment) -> Value:
 
 
 def _folded(aggregate: Aggregate, moment: Moment) -> Value:
-    operand = aggregate.operand
     rows = rows_at(aggregate.rows, moment)
-    if operand is None:
-        return fold_rows(aggregate.fold, rows, None)
-    return fold_rows(aggregate.fold, rows, lambda row: value_at(operand, moment, row))
+    if aggregate.operand is None:
+        return fold_rows(aggregate.fold, rows)
+    return fold_values(aggregate.fold, read_of(aggregate.operand, rows, moment))
 
 
 def _is_anniversary(anniversary: Anniversary, moment: Moment) -> bool:

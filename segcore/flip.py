@@ -18,8 +18,10 @@ from segcore.row import Row
 from segcore.rule import (
     MICRO,
     NUMBER_LIMIT,
+    Age,
     Aggregate,
     All,
+    Anniversary,
     AnyOf,
     Attribute,
     Bucket,
@@ -55,6 +57,9 @@ _WAITS = 1_000
 
 _PLANS = 3
 """Ways of one clause that are kept for the clause above it."""
+
+_RIPENED = 5
+"""Ways to add rows after which a wait is tried."""
 
 _ROWS_MOST = 1_000
 _CENT = MICRO // 100
@@ -167,15 +172,15 @@ class _Search:
         if isinstance(node, InAudience):
             found.append(_moved(node, so_far, want=want))
         found += islice(self._attributes(node, so_far, want=want), 1)
+        ripening = _RIPENED if _ripens(node) else 0
         for way in self._more(node, so_far):
-            if self._tries <= 0:
+            if self._tries <= 0 or len(found) >= _PLANS:
                 break
             if self._is(node, way, want=want):
                 found.append(way)
-            else:
+            elif ripening > 0:
+                ripening -= 1
                 found += self._waits(node, way, want=want)
-            if len(found) > _PLANS:
-                break
         return found or _obstacle(node, so_far, want=want)
 
     def _waits(self, node: Expression, so_far: Plan, *, want: bool) -> list[Plan]:
@@ -335,6 +340,16 @@ def _is_past(node: Expression, nodes: list[Node], *, want: bool) -> bool:
             )
         case _:
             return False
+
+
+def _ripens(node: Expression) -> bool:
+    """Return whether a row may count only after a while."""
+    return any(
+        isinstance(each, Age | Anniversary)
+        or (isinstance(each, Rows) and each.older_ms is not None)
+        or (isinstance(each, Follow) and each.absent)
+        for each in nodes_of(node)
+    )
 
 
 def _decided(rows: Rows) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from segcore.micro import bounded, divide_half_even
@@ -11,25 +11,24 @@ from segcore.rule import MICRO, Fold
 from segcore.scalar import Value
 
 
-def fold_rows(fold: Fold, rows: Sequence[Row], value_of: Callable[[Row], Value] | None) -> Value:
-    """Return what `rows`, oldest first, come to; `value_of` is the operand, where there is one."""
-    if fold is Fold.EXISTS:
-        return bool(rows)
-    if fold is Fold.COUNT:
-        return len(rows) * MICRO
-    if value_of is not None:
-        values = [value_of(row) for row in rows]
-        return _fold_values(fold, [value for value in values if value is not None])
-    if fold is Fold.LATEST:
-        return rows[-1].event.occurred_ms if rows else None
-    if fold is Fold.EARLIEST:
-        return rows[0].event.occurred_ms if rows else None
-    raise ValueError(f"expected an operand for {fold}, found none")
+def fold_rows(fold: Fold, rows: Sequence[Row]) -> Value:
+    """Return what `rows`, oldest first, come to without an operand."""
+    match fold:
+        case Fold.EXISTS:
+            return bool(rows)
+        case Fold.COUNT:
+            return len(rows) * MICRO
+        case Fold.LATEST:
+            return rows[-1].event.occurred_ms if rows else None
+        case Fold.EARLIEST:
+            return rows[0].event.occurred_ms if rows else None
+        case _:
+            raise ValueError(f"expected an operand for {fold}, found none")
 
 
-def _fold_values(  # noqa: PLR0911
-    fold: Fold, values: list[int | str | bool | tuple[str, ...]]
-) -> Value:
+def fold_values(fold: Fold, read: Sequence[Value]) -> Value:  # noqa: PLR0911
+    """Return what the values of an operand, of the oldest row first, come to."""
+    values = [value for value in read if value is not None]
     numbers = [value for value in values if isinstance(value, int)]
     match fold:
         case Fold.SUM:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from segcore.calendar import anniversary_in, day_edges, local_date, year_month_day
 from segcore.evaluation import Moment, rows_found, value_at
 from segcore.kinds import kind_of
-from segcore.nodes import Node, audiences_in, nodes_of
+from segcore.nodes import Node, audiences_in, children_of
 from segcore.rule import (
     Age,
     Aggregate,
@@ -58,12 +59,31 @@ class Future:
         self.now = self._with_members(moment)
 
     def moments(self) -> Iterator[Moment]:
-        """Return the instants after the horizon at which a value can change, in order."""
+        """Return the instants after the horizon at which a value can change, in order.
+
+        An aggregate keeps its value until one of its own instants.
+        """
         horizon_ms = self.now.horizon_ms
-        nodes = [node for root in self._roots for node in nodes_of(root)]
-        instants = set[int]().union(*(_instants(node, self.now) for node in nodes))
+        touched: defaultdict[int, set[int]] = defaultdict(set)
+        instants = set[int]().union(*(self._touch(root, touched) for root in self._roots))
+        values = self.now.values
         for instant_ms in sorted(each for each in instants if each > horizon_ms):
-            yield self._with_members(self.now.at(instant_ms))
+            kept = {
+                each: value for each, value in values.items() if each not in touched[instant_ms]
+            }
+            later = self._with_members(self.now.at(instant_ms).keeping(kept))
+            yield later
+            values = later.values
+
+    def _touch(self, node: Node, touched: defaultdict[int, set[int]]) -> set[int]:
+        """Return the instants of a node and all below, noting each aggregate at its own."""
+        found = _instants(node, self.now)
+        for child in children_of(node):
+            found |= self._touch(child, touched)
+        if isinstance(node, Aggregate):
+            for instant_ms in found:
+                touched[instant_ms].add(id(node))
+        return found
 
     def _with_members(self, moment: Moment) -> Moment:
         """Return the moment with the memberships that the known rules have at it."""
