@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from datetime import date
 
 import structlog
 
@@ -15,6 +16,7 @@ from coterie.log.v1 import handoff_pb2, inbound_pb2, transitions_pb2
 from coterie.type.v1 import event_pb2, value_pb2
 from segcore import AttributeChange, Departed, Event, Item, PropertyValue
 from services.kit.ids import derive_id
+from services.kit.rpc.dates import date_message
 from services.segmentation.domain import Belongings, Cause, Change
 from services.segmentation.wire import value_of
 
@@ -117,6 +119,12 @@ def _put_values(
                 value.number = plain
             case str():
                 value.text = plain
+            case date():
+                value.date.CopyFrom(date_message(plain))
+            case tuple():
+                # An empty list is a value too.
+                value.texts.SetInParent()
+                value.texts.values.extend(plain)
 
 
 def _plain(values: Mapping[str, value_pb2.Value]) -> dict[str, PropertyValue | None]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segcore import Change as Flip
-from segcore import Engine, Event
+from segcore import Engine, Event, PropertyValue
 from segcore.rule_json import from_json
 from services.segmentation import domain
 from services.segmentation.domain import Belongings, CatalogFacts, Cause, Definition, State
@@ -85,7 +85,7 @@ class Partition:
     def set_attributes(
         self,
         ordinal: int,
-        values: dict[str, float | int | bool | str | None],
+        values: dict[str, PropertyValue | None],
         as_of_ms: int,
         cause_id: str,
     ) -> list[Transition]:

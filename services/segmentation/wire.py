@@ -9,17 +9,16 @@ from coterie.log.v1 import facts_pb2, inbound_pb2, transitions_pb2
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as service_pb2
 from coterie.type.v1 import event_pb2, schema_pb2, value_pb2
-from segcore import Event, Item
+from segcore import Event, Item, PropertyValue
 from services.kit.errors import DomainError
 from services.kit.ids import parse_request_id, profile_id
 from services.kit.names import audience_name, check_id, check_owned_id, check_owner
+from services.kit.rpc.dates import date_of
 from services.kit.rpc.times import timestamp
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
 from services.segmentation.domain import CatalogFacts, Cause, Definition
 from services.segmentation.partition import Transition
-
-Value = float | int | bool | str
 
 _CAUSES = {cause: audience_pb2.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
 _STATES = {
@@ -28,14 +27,19 @@ _STATES = {
 }
 
 
-def value_of(value: value_pb2.Value) -> Value | None:
-    """Return the plain value: float for a number, int for a time; None where none is set."""
+def value_of(value: value_pb2.Value) -> PropertyValue | None:
+    """Return the plain value as a history has it; None where none is set."""
     kind = value.WhichOneof("kind")
-    if kind in (None, "date", "texts"):
-        return None
-    if kind == "time":
-        return value.time.ToMilliseconds()
-    plain: Value = getattr(value, kind)
+    match kind:
+        case None:
+            return None
+        case "time":
+            return value.time.ToMilliseconds()
+        case "date":
+            return date_of(value.date)
+        case "texts":
+            return tuple(value.texts.values)
+    plain: PropertyValue = getattr(value, kind)
     return plain
 
 
@@ -46,7 +50,7 @@ def event_of(fact: facts_pb2.Fact, catalog: Mapping[str, CatalogFacts]) -> Event
     occurred_ms = received_ms
     if event.HasField("occurred_time"):
         occurred_ms = min(event.occurred_time.ToMilliseconds(), received_ms)
-    properties: dict[str, Value] = {}
+    properties: dict[str, PropertyValue] = {}
     for name, value in event.properties.items():
         plain = value_of(value)
         if plain is not None:
@@ -59,7 +63,7 @@ def event_of(fact: facts_pb2.Fact, catalog: Mapping[str, CatalogFacts]) -> Event
     return Event(event.event_id, event.type, occurred_ms, received_ms, came_with, properties, items)
 
 
-def _bare_line(sku: str, properties: Mapping[str, Value]) -> event_pb2.LineItem:
+def _bare_line(sku: str, properties: Mapping[str, PropertyValue]) -> event_pb2.LineItem:
     """Return the line of an event that names its one item among its properties."""
     category, brand, price = map(properties.get, ("category", "brand", "price"))
     return event_pb2.LineItem(
@@ -84,7 +88,7 @@ def _item(line: event_pb2.LineItem, catalog: Mapping[str, CatalogFacts]) -> Item
     )
 
 
-def attributes_of(fact: facts_pb2.Fact) -> tuple[dict[str, Value | None], int]:
+def attributes_of(fact: facts_pb2.Fact) -> tuple[dict[str, PropertyValue | None], int]:
     """Return the new values and the instant at which they are true."""
     change = fact.attributes
     as_of_ms = fact.received_ms

@@ -10,20 +10,16 @@ from segcore.rule import (
     Age,
     Aggregate,
     Anniversary,
-    Attribute,
     Bucket,
-    EventField,
     Expression,
     Fold,
     Follow,
-    Kind,
     Rows,
 )
 from services.kit.rules.clause import clause_place
 from services.kit.rules.errors import RuleError
 
 _FOLDS = frozenset((Fold.EXISTS, Fold.COUNT, Fold.SUM))
-_KINDS = frozenset((Kind.DATE, Kind.TEXTS))
 
 
 def check_supported(text: str, rule: Expression) -> None:
@@ -46,8 +42,6 @@ def _missing(node: Node) -> str | None:  # noqa: PLR0911 - one line a form
             return "notFollowedBy" if absent else "followedBy"
         case Aggregate(fold=fold) if fold not in _FOLDS:
             return str(fold)
-        case Attribute(kind=kind) | EventField(kind=kind) if kind in _KINDS:
-            return str(kind)
         case Rows():
             return _missing_of_rows(node)
         case _:

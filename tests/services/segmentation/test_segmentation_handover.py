@@ -1,5 +1,6 @@
 """A person who leaves a partition for another, as segmentation does it on either side."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,7 @@ def test_everything_comes_out_as_it_went_in() -> None:
         5,
         7,
         "crm:1",
-        {"n": 1.5, "f": True, "t": 17, "s": "ü"},
+        {"n": 1.5, "f": True, "t": 17, "s": "ü", "d": date(1992, 2, 29), "l": ("a", ""), "e": ()},
         (Item("s1", None, "b", 2.5, 0.0), Item("s2", "c", None, None, -1.0)),
     )
     changes = ((3, AttributeChange({"a": None, "b": "x"}, 2)),)

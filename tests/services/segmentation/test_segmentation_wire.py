@@ -1,5 +1,7 @@
 """What a message of the log comes to in the words of the engine, and what a request may hold."""
 
+from datetime import date
+
 import pytest
 
 from coterie.log.v1.facts_pb2 import Fact
@@ -29,6 +31,16 @@ def test_a_bare_sku_is_a_line_with_what_the_event_says_and_else_the_catalog() ->
     assert wire.event_of(said, CATALOG).items == (Item("S1", "dresses", "Acme", 7.5, 1.0),)
     bare = view(sku=Value(text="S1"), brand=Value(flag=True), price=Value(text="cheap"))
     assert wire.event_of(bare, CATALOG).items == (Item("S1", "shoes", "Acme", 10.0, 1.0),)
+
+
+def test_values_are_what_a_history_has() -> None:
+    said = view(
+        born=Value(date={"year": 1992, "month": 2, "day": 29}),
+        tags=Value(texts={"values": ["b", "a"]}),
+        none=Value(texts={}),
+    )
+    properties = wire.event_of(said, CATALOG).properties
+    assert properties == {"born": date(1992, 2, 29), "tags": ("b", "a"), "none": ()}
 
 
 def test_only_what_belongs_to_something_has_an_id_with_dots() -> None:
