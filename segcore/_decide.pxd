@@ -252,6 +252,7 @@ cdef class Decider:
 
 
 cdef int64_t run_over(Program program, Events events, const PersonRow* row) except? -2 nogil
+cdef int64_t place_of(const PersonRow* row) noexcept nogil
 cdef bint is_newer(const PersonRow* row, const PersonRow* other) noexcept nogil
 cdef int32_t fold_code(object fold) except -1
 cdef int32_t comparison_code(object comparison) except -1

@@ -83,6 +83,8 @@ cdef class Scratch:
 cdef int64_t run_over(Program program, Events events, const PersonRow* row) except? -2 nogil:
     """Return what a program comes to for one row."""
     cdef Py_ssize_t place
+    if program.length == 1 and program.input_count == 1:
+        return events.read(&program.inputs[0], <Table> row.table, row.row, row.line)
     for place in range(program.input_count):
         program.values[place] = events.read(
             &program.inputs[place], <Table> row.table, row.row, row.line
@@ -129,9 +131,9 @@ cdef bint is_newer(const PersonRow* row, const PersonRow* other) noexcept nogil:
     return row.event > other.event
 
 
-cdef inline int64_t place_of(const PersonRow* row) noexcept nogil:
-    """Return the place of a line within its event."""
-    return row.line - (<Table> row.table).first_line(row.row) if row.line >= 0 else 0
+cdef int64_t place_of(const PersonRow* row) noexcept nogil:
+    """Return the place of a line within its event, -1 for a row of events."""
+    return row.line - (<Table> row.table).first_line(row.row) if row.line >= 0 else -1
 
 
 cdef inline void note(Present* present, int64_t instant_ms) noexcept nogil:

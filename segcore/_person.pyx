@@ -20,6 +20,7 @@ from segcore._decide cimport (
     fold_code,
     hash_salt,
     is_newer,
+    place_of,
     run_over,
 )
 from segcore._days cimport Zones
@@ -378,7 +379,7 @@ cdef class Condition(Decider):
     def witnesses(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms):
         """Return the (event, line) of the rows that speak for the condition, newest first.
 
-        The line is -1 for an event; there are at most 50.
+        The line is its place in the event, -1 for an event as a whole; there are at most 50.
         """
         cdef Verdict verdict
         cdef int64_t best[50]
@@ -396,7 +397,7 @@ cdef class Condition(Decider):
                 continue
             for index in range(self.sets[fold.rows].count):
                 count = self._rank(best, count, self.sets[fold.rows].kept[index].place)
-        return [(rows[best[index]].event, rows[best[index]].line) for index in range(count)]
+        return [(rows[best[index]].event, place_of(&rows[best[index]])) for index in range(count)]
 
     cdef int64_t _rank(self, int64_t* best, int64_t count, int64_t place) noexcept:
         """Put a row among the newest, once; return how many there are now."""

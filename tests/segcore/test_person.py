@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drawn import attribute_values, events, rules
+from drawn import Draw, attribute_values, events, rules
 from drawn_values import day_instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +13,16 @@ from segcore._person import OnePerson
 from segcore.condition_plan import plan_condition
 from segcore.history import AttributeChange, Event, History, PropertyValue
 from segcore.reference import evaluate
-from segcore.rule import Expression
+from segcore.rule import (
+    MICRO,
+    Aggregate,
+    Compare,
+    Comparison,
+    Expression,
+    Fold,
+    Kind,
+    Literal,
+)
 
 NOW = 60
 HORIZON = 120
@@ -78,6 +87,34 @@ def test_it_says_what_the_reference_says_until_the_instant_that_it_names(
     settled: bool,  # noqa: FBT001
 ) -> None:
     history = put_in_time(drawn, attributes, NOW, places)
+    check(rule, history, NOW, settled, list(range(NOW, HORIZON)))
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> Expression:
+    """Draw one test of rows by others, nested, over few keys: `exists` or how many."""
+    drawn = Draw(draw, None)
+    rows = drawn.follow(drawn.rows(drawn.pick(0, 0, 1)), drawn.pick(0, 1, 2))
+    if drawn.maybe():
+        return Aggregate(rows, Fold.EXISTS)
+    limit = Literal(drawn.pick(1, 2, 3) * MICRO, Kind.NUMBER)
+    return Compare(drawn.pick(*Comparison), Aggregate(rows, Fold.COUNT), limit)
+
+
+@quick
+@given(
+    sequences(),
+    st.lists(events(), min_size=4, max_size=14),
+    st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_it_follows_rows_as_the_reference_does(
+    rule: Expression,
+    drawn: list[Event],
+    places: list[int],
+    settled: bool,  # noqa: FBT001
+) -> None:
+    history = put_in_time(drawn, [], NOW, places)
     check(rule, history, NOW, settled, list(range(NOW, HORIZON)))
 
 
