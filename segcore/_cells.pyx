@@ -15,20 +15,41 @@ from libc.string cimport memcpy, memset
 
 cdef extern from *:
     """
+    #include <stdlib.h>
     #if defined(__linux__)
     #include <sys/mman.h>
+    #define CELLS_MAPPED ((size_t) 4 << 20)
     /* Cells are found at random: with large pages a find misses the cache and not the page table
-       too. Only where whole ones fit, so that no more memory is taken. */
-    static inline void cells_advise(void *block, size_t size) {
-        uintptr_t page = (uintptr_t) 2 << 20, first = ((uintptr_t) block + page - 1) & ~(page - 1);
-        uintptr_t end = ((uintptr_t) block + size) & ~(page - 1);
-        if (first < end) madvise((void *) first, end - first, MADV_HUGEPAGE);
+       too. And what is mapped grows without being copied. */
+    static inline void *cells_advised(void *block, size_t size) {
+        if (block == MAP_FAILED) return NULL;
+        madvise(block, size, MADV_HUGEPAGE);
+        return block;
+    }
+    static inline void *cells_take(size_t size) {
+        if (size < CELLS_MAPPED) return calloc(size, 1);
+        return cells_advised(mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size);
+    }
+    static inline void cells_give(void *block, size_t size) {
+        if (size < CELLS_MAPPED) free(block); else if (block) munmap(block, size);
+    }
+    /* NULL where the block has to be copied, or there is no memory. */
+    static inline void *cells_extend(void *block, size_t old, size_t size) {
+        if (old < CELLS_MAPPED) return NULL;
+        return cells_advised(mremap(block, old, size, MREMAP_MAYMOVE), size);
     }
     #else
-    static inline void cells_advise(void *block, size_t size) { (void) block; (void) size; }
+    static inline void *cells_take(size_t size) { return calloc(size, 1); }
+    static inline void cells_give(void *block, size_t size) { (void) size; free(block); }
+    static inline void *cells_extend(void *block, size_t old, size_t size) {
+        (void) block; (void) old; (void) size; return NULL;
+    }
     #endif
     """
-    void cells_advise(void* block, size_t size) noexcept nogil
+    void* cells_take(size_t size) noexcept nogil
+    void cells_give(void* block, size_t size) noexcept nogil
+    void* cells_extend(void* block, size_t old, size_t size) noexcept nogil
 
 cdef enum:
     LEAST_SLOTS = 8
@@ -135,7 +156,7 @@ cdef class Cells:
 
     cpdef void clear(self) noexcept nogil:
         """Forget all cells, and give the memory back."""
-        free(self.block)
+        cells_give(self.block, block_bytes(self, self.capacity))
         free(self.keys)
         free(self.present)
         self.block = NULL
@@ -178,23 +199,34 @@ cdef class Cells:
     cdef int _become_sparse(self, Py_ssize_t capacity) except -1 nogil:
         """Move all cells to a table of `capacity` slots, a power of two."""
         cdef uint32_t* keys = <uint32_t*> calloc(capacity, sizeof(uint32_t))
-        cdef void* block = calloc(capacity * self.cell_bytes + LINE_BYTES, 1)
+        cdef void* block = cells_take(block_bytes(self, capacity))
         if keys == NULL or block == NULL:
             free(keys)
-            free(block)
+            cells_give(block, block_bytes(self, capacity))
             no_memory(capacity)
-        cells_advise(block, capacity * self.cell_bytes + LINE_BYTES)
         return move_cells(self, keys, NULL, block, capacity)
 
     cdef int _become_dense(self, Py_ssize_t capacity) except -1 nogil:
         """Move all cells to a place of their own for each ordinal below `capacity`."""
         cdef uint64_t* present = <uint64_t*> calloc(capacity // 64, sizeof(uint64_t))
-        cdef void* block = calloc(capacity * self.cell_bytes + LINE_BYTES, 1)
+        cdef void* block = NULL
+        if present != NULL and self.dense:
+            block = cells_extend(
+                self.block, block_bytes(self, self.capacity), block_bytes(self, capacity)
+            )
+        if block != NULL:
+            memcpy(present, self.present, self.capacity // 8)
+            free(self.present)
+            self.present = present
+            self.block = block
+            self.cells = aligned(block)
+            self.capacity = capacity
+            return 0
+        block = cells_take(block_bytes(self, capacity))
         if present == NULL or block == NULL:
             free(present)
-            free(block)
+            cells_give(block, block_bytes(self, capacity))
             no_memory(capacity)
-        cells_advise(block, capacity * self.cell_bytes + LINE_BYTES)
         return move_cells(self, NULL, present, block, capacity)
 
     cdef char* _adopt(self, uint32_t ordinal) noexcept nogil:
@@ -249,6 +281,15 @@ cdef inline Py_ssize_t sparse_bytes(Py_ssize_t cell_bytes, Py_ssize_t slots) noe
     return slots * (cell_bytes + sizeof(uint32_t))
 
 
+cdef inline size_t block_bytes(Cells self, Py_ssize_t capacity) noexcept nogil:
+    return capacity * self.cell_bytes + LINE_BYTES
+
+
+cdef inline char* aligned(void* block) noexcept nogil:
+    """Return where the first line of a block begins."""
+    return <char*> ((<uintptr_t> block + LINE_BYTES - 1) & ~(<uintptr_t> LINE_BYTES - 1))
+
+
 cdef int no_memory(Py_ssize_t capacity) except -1 nogil:
     with gil:
         raise MemoryError(f"no memory for {capacity} cells")
@@ -273,7 +314,7 @@ cdef int move_cells(
     cdef Py_ssize_t slot
     cdef uint32_t ordinal
     self.block = block
-    self.cells = <char*> ((<uintptr_t> block + LINE_BYTES - 1) & ~(<uintptr_t> LINE_BYTES - 1))
+    self.cells = aligned(block)
     self.keys = keys
     self.present = present
     self.dense = present != NULL
@@ -293,7 +334,7 @@ cdef int move_cells(
                 continue
             ordinal = old_keys[slot] - 1
         memcpy(self._adopt(ordinal), old_cells + slot * self.cell_bytes, self.cell_bytes)
-    free(old_block)
+    cells_give(old_block, block_bytes(self, old_capacity))
     free(old_keys)
     free(old_present)
     return 0

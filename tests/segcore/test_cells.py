@@ -71,6 +71,19 @@ def test_the_smaller_form_is_taken() -> None:
     assert len(cells) == 1_000_001
 
 
+def test_a_large_table_keeps_its_cells_as_it_grows() -> None:
+    cells = Cells(48)
+    for ordinal in range(400_000):
+        cells.write(ordinal, ordinal.to_bytes(48, "little"))
+    assert cells.dense
+    assert cells.memory() > 2 * (4 << 20)
+    assert all(cells.read(at) == at.to_bytes(48, "little") for at in range(0, 400_000, 997))
+    assert cells.read(400_000) is None
+    cells.write(400_000, bytes(48))
+    cells.clear()
+    assert cells.memory() == 0
+
+
 def test_a_stray_ordinal_makes_no_dense_table_huge() -> None:
     cells = Cells(16)
     for ordinal in range(1000):
