@@ -19,6 +19,7 @@ from services.identity.packs import (
     came_with,
     derived_identifiers,
     identities_of,
+    number_in,
     parked_input,
 )
 from services.identity.state import Rules, State
@@ -55,8 +56,8 @@ class RecordApplier:
         if self._state.waiting.count:
             self._spent += message.ByteSize()
         self.writer.begin(index, source, stamp_ms, self._state.time.now_ms)
-        if kind == OUTCOME:
-            self._apply_outcome((self._seq, index), message, stamp_ms)
+        if kind == OUTCOME or number_in(message, kind):
+            self._apply_numbered((self._seq, index), message, kind or "", stamp_ms)
         elif kind in PERSONAL:
             self._apply_personal((self._seq, index), message, kind, stamp_ms)
         elif kind is not None:
@@ -99,8 +100,8 @@ class RecordApplier:
         kind = message.WhichOneof("body") or ""
         source = Input(message, kind, message.input_id)
         self.writer.begin(self._next_index, source, parked.stamp_ms, self._state.time.now_ms)
-        if kind == OUTCOME:
-            waits = self._apply_outcome(parked.place, message, parked.stamp_ms)
+        if number_in(message, kind):
+            waits = self._apply_numbered(parked.place, message, kind, parked.stamp_ms)
         else:
             waits = self._apply_personal(parked.place, message, kind, parked.stamp_ms)
         if not waits:
@@ -114,16 +115,16 @@ class RecordApplier:
         self._spent += size
         return True
 
-    def _apply_outcome(self, place: Place, message: Inbound, stamp_ms: int) -> bool:
-        """Write what became of a message to whoever the person is now; True if that waits."""
-        # It names a profile, as messaging knew it; a merge may have led on since.
-        profile_id = message.message_outcome.profile_id
+    def _apply_numbered(self, place: Place, message: Inbound, kind: str, stamp_ms: int) -> bool:
+        """Write what names a profile by number to whoever that is now; True if that waits."""
+        # It is the number as its sender knew it; a merge may have led on since.
+        profile_id = number_in(message, kind)
         person = self._state.graph.live(profile_id)
         if person is None:
             return False
         if self._state.waiting.concerns(self._state.graph, (), profile_id):
             return self._park(place, message, stamp_ms)
-        self.writer.write_input(message, OUTCOME, person, None)
+        self.writer.write_input(message, kind, person, None)
         return False
 
     def _apply_personal(self, place: Place, message: Inbound, kind: str, stamp_ms: int) -> bool:

@@ -16,11 +16,14 @@ from services.identity.domain.transit import Parked, Place, Transit
 from services.kit.ids import derive_id
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry
 
-PERSONAL: Final = frozenset({"event", "attributes", "consent", "link"})
+PERSONAL: Final = frozenset({"event", "attributes", "consent", "link", "audience_member"})
 """Inputs that name a person; all others concern every partition."""
 
 OUTCOME: Final = "message_outcome"
 """What became of a message: names a person too, by the profile's number."""
+
+MEMBER: Final = "audience_member"
+"""Who is published as a member from outside: names a person in either way."""
 
 NOBODY_PARTITION = 0
 """Where events go that name nobody: they count in totals, and one partition must have them."""
@@ -49,6 +52,13 @@ def parse_pack(payload: bytes) -> list[Input]:
     """Return the inputs of an inbound record; raises DecodeError."""
     messages = InboundPack.FromString(payload).inputs
     return [Input(one, one.WhichOneof("body"), one.input_id) for one in messages]
+
+
+def number_in(message: Inbound, kind: str | None) -> int:
+    """Return the number of the profile that an input names; 0 where it names none by number."""
+    if kind == OUTCOME:
+        return message.message_outcome.profile_id
+    return message.audience_member.profile_id if kind == MEMBER else 0
 
 
 def identities_of(message: Inbound, kind: str) -> tuple[Sequence[Identity], list[Identifier]]:
@@ -81,8 +91,8 @@ def parked_input(place: Place, stamp_ms: int, content: bytes, namespaces: Namesp
     """Return an input that waits, from its bytes."""
     message = Inbound.FromString(content)
     kind = message.WhichOneof("body") or ""
-    if kind == OUTCOME:
-        return Parked(place, stamp_ms, content, (), message.message_outcome.profile_id)
+    if number := number_in(message, kind):
+        return Parked(place, stamp_ms, content, (), number)
     return Parked(place, stamp_ms, content, named_in(message, kind, namespaces))
 
 

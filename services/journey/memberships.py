@@ -49,11 +49,14 @@ class Memberships:
 
     def add_all(self, audience_id: str, ordinals: Iterable[int]) -> None:
         """Take many people in at once; the ordinals ascend."""
-        by_chunk: dict[int, list[int]] = {}
-        for ordinal in ordinals:
-            by_chunk.setdefault(ordinal >> CHUNK_BITS, []).append(ordinal & _LOW)
-        for number, lows in by_chunk.items():
+        for number, lows in _by_chunk(ordinals).items():
             self._chunk(number, audience_id).update(lows)
+            self._changed[number, audience_id] = None
+
+    def remove_all(self, audience_id: str, ordinals: Iterable[int]) -> None:
+        """Take many people out at once; the ordinals ascend."""
+        for number, lows in _by_chunk(ordinals).items():
+            self._chunk(number, audience_id).difference_update(lows)
             self._changed[number, audience_id] = None
 
     def unite(self, winner: int, loser: int) -> None:
@@ -124,3 +127,11 @@ class Memberships:
             )
         )
         return {row.audience_id: BitMap.deserialize(row.members) for row in rows}
+
+
+def _by_chunk(ordinals: Iterable[int]) -> dict[int, BitMap]:
+    """Return the low halves of ordinals by chunk."""
+    by_chunk: dict[int, BitMap] = {}
+    for ordinal in ordinals:
+        by_chunk.setdefault(ordinal >> CHUNK_BITS, BitMap()).add(ordinal & _LOW)
+    return by_chunk

@@ -168,14 +168,19 @@ class Turn:
                 touched.entered[each.profile_id, each.audience_id] = None
 
     def _take_all(self, each: Transition, touched: _Touched) -> None:
-        """Take in those who are members of an audience as it goes live."""
+        """Take in those whom a definition moves into an audience, or out of it."""
         ordinals = BitMap.deserialize(each.profile_ordinals)
-        self._memberships.add_all(each.audience_id, ordinals)
+        entered = each.change == transitions_pb2.CHANGE_ENTERED
+        if entered:
+            self._memberships.add_all(each.audience_id, ordinals)
+        else:
+            self._memberships.remove_all(each.audience_id, ordinals)
         if self._matters(each.audience_id):
             found = [profile_id(self._partition, ordinal) for ordinal in ordinals]
             self.working.prefetch(found)
             touched.people.update(dict.fromkeys(found))
-            touched.entered.update(dict.fromkeys((each_, each.audience_id) for each_ in found))
+            if entered:
+                touched.entered.update(dict.fromkeys((each_, each.audience_id) for each_ in found))
 
     def _matters(self, audience_id: str) -> bool:
         """Return whether some journey enters by this audience, or asks for it."""

@@ -121,6 +121,34 @@ def _proposal(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
     return []
 
 
+def _deletion(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    return partition.delete(fact.audience_deletion.audience_id)
+
+
+def _member(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    said, as_of_ms = fact.audience_member, fact.received_ms
+    return partition.publish(
+        ordinal_of(fact.profile_id),
+        said.audience_id,
+        said.publication_id,
+        said.member,
+        as_of_ms,
+        fact.input_id,
+    )
+
+
+def _journey(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    published = fact.journey_publication
+    entered_by = published.journey.entry.audience.partition("/")[2]
+    partition.versions.library.journeys[published.journey_id] = entered_by
+    return []
+
+
+def _journey_stop(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    partition.versions.library.journeys.pop(fact.journey_stop.journey_id, None)
+    return []
+
+
 def _activation(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
     live = fact.audience_activation
     return partition.activate(live.audience_id, live.version)
@@ -134,4 +162,8 @@ _ACTS: dict[str, Callable[[Partition, facts_pb2.Fact], list[Transition]]] = {
     "schema": _schema,
     "audience_proposal": _proposal,
     "audience_activation": _activation,
+    "audience_deletion": _deletion,
+    "audience_member": _member,
+    "journey_publication": _journey,
+    "journey_stop": _journey_stop,
 }

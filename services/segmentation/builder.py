@@ -9,7 +9,7 @@ import structlog
 
 from services.kit.stage import describe
 from services.segmentation import wire
-from services.segmentation.domain import Definition, State
+from services.segmentation.domain import Definition
 from services.segmentation.partition import Partition
 
 SLICE_ROWS = 20_000
@@ -37,7 +37,7 @@ class Builder:
         self._now_ms = now_ms
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._asked: set[str] = set()
+        self._asked: set[tuple[str, int]] = set()
 
     def wake(self) -> None:
         """Say that something was applied; called from any thread."""
@@ -45,9 +45,8 @@ class Builder:
 
     @property
     def waiting(self) -> list[Definition]:
-        """The definitions that are not live yet."""
-        definitions = list(self._partitions()[0].definitions.values())
-        return [each for each in definitions if each.state is State.BACKFILLING]
+        """The versions that have yet to go live by themselves, or to be ready."""
+        return [each for each in self._unbuilt() if each.automatic or not self._is_ready(each)]
 
     async def run(self) -> None:
         """Build whatever is proposed, until cancelled."""
@@ -62,7 +61,7 @@ class Builder:
                 self._wake.set()
 
     async def _build_all(self) -> None:
-        waiting = [each for each in self.waiting if each.audience_id not in self._asked]
+        waiting = [each for each in self.waiting if _number(each) not in self._asked]
         if not waiting:
             return
         while not await asyncio.to_thread(self._slice):
@@ -70,13 +69,30 @@ class Builder:
         for definition in waiting:
             if not self._proposed_everywhere(definition):
                 return  # those after it may be built on it, and go live after it
-            await self._append(wire.activation(definition, self._now_ms()))
-            self._asked.add(definition.audience_id)
-            log.info("audience_built", audience=definition.audience_id)
+            if definition.automatic:
+                await self._append(wire.activation(definition, self._now_ms()))
+                self._asked.add(_number(definition))
+                log.info("audience_built", audience=definition.audience_id)
+            else:
+                await asyncio.to_thread(self._make_ready, definition)
+
+    def _unbuilt(self) -> list[Definition]:
+        return self._partitions()[0].versions.library.unbuilt()
+
+    def _is_ready(self, definition: Definition) -> bool:
+        number = _number(definition)
+        return all(each.versions.is_ready(*number) for each in self._partitions())
+
+    def _make_ready(self, definition: Definition) -> None:
+        """Compute who would be a member; what it refers to may have to go live before."""
+        for partition in self._partitions():
+            with partition.lock:
+                partition.versions.make_ready(*_number(definition))
 
     def _proposed_everywhere(self, definition: Definition) -> bool:
         """Partitions read at their own speed: the last to see the proposal wakes us again."""
-        return all(definition.audience_id in each.definitions for each in self._partitions())
+        partitions = self._partitions()
+        return all(each.versions.library.coming(*_number(definition)) for each in partitions)
 
     def _slice(self) -> bool:
         done = True
@@ -84,3 +100,7 @@ class Builder:
             with partition.lock:
                 done = partition.build(SLICE_ROWS) and done
         return done
+
+
+def _number(definition: Definition) -> tuple[str, int]:
+    return definition.audience_id, definition.version

@@ -13,10 +13,24 @@ DISPLAY_NAME_LIMIT = 200  # a line of text on any screen
 
 
 class State(enum.StrEnum):
-    """Whether an audience's members can be read."""
+    """Whether a version's members can be read, could be read, or never could.
+
+    Whether one that is being built is ready differs from partition to partition, and is asked of
+    each.
+    """
 
     BACKFILLING = "backfilling"
     ACTIVE = "active"
+    FORMER = "former"
+    DISCARDED = "discarded"
+
+
+class PublishMode(enum.StrEnum):
+    """What published members are: all there are, further ones, or none any more."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    REMOVE = "remove"
 
 
 class Cause(enum.StrEnum):
@@ -27,13 +41,16 @@ class Cause(enum.StrEnum):
     ATTRIBUTE = "attribute"
     MERGE = "merge"
     DEFINITION = "definition"
+    PUBLICATION = "publication"
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One audience as it stands in the log. `input_id` is the request that saved it.
+    """One version of an audience as it stands in the log. `input_id` is the request that saved it.
 
-    `owner` names what it is a condition of, and is empty for an audience of its own.
+    `owner` names what it is a condition of, and is empty for an audience of its own. One that is
+    published from outside has a `publication_id` and no rule text. An `automatic` one goes live as
+    soon as it is built.
     """
 
     audience_id: str
@@ -46,6 +63,10 @@ class Definition:
     state: State = State.BACKFILLING
     activate_ms: int = 0
     owner: str = ""
+    automatic: bool = True
+    restored_version: int = 0
+    publication_id: str = ""
+    published_count: int = 0
 
     def proposed(self) -> Definition:
         """Return it as it was before it went live anywhere."""
@@ -55,6 +76,30 @@ class Definition:
         """Return it as live since `at_ms`."""
         return replace(self, state=State.ACTIVE, activate_ms=at_ms)
 
+    def retired(self) -> Definition:
+        """Return it as no more live, or as never to be."""
+        was_live = self.state is State.ACTIVE
+        return replace(self, state=State.FORMER if was_live else State.DISCARDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Who would enter and leave if a version went live now: how many, and some profile ids."""
+
+    enter_count: int
+    exit_count: int
+    enter_sample: tuple[int, ...]
+    exit_sample: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version with what can be read of it now; one with a `difference` is ready to go live."""
+
+    definition: Definition
+    build_progress: float
+    difference: Difference | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -63,6 +108,13 @@ class Audience:
     definition: Definition
     build_progress: float
     member_count: int
+    next_version: Version | None = None
+    newest_version: int = 1
+
+    @property
+    def etag(self) -> str:
+        """What changes with every change of the definition."""
+        return f'"{self.definition.version}-{self.newest_version}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +134,16 @@ class Belongings:
 
     departed: Departed
     records: Mapping[str, Change]
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRow:
+    """A row that made a rule hold; `sku` is empty for a row that is an event."""
+
+    event_id: str
+    type: str
+    occurred_ms: int
+    sku: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +167,7 @@ class NewAudience:
     owner: str = ""
 
     def __post_init__(self) -> None:
-        if not self.display_name.strip():
-            raise invalid_field("audience.display_name", "nothing", "a name for people")
-        if len(self.display_name) > DISPLAY_NAME_LIMIT:
-            found = f"{len(self.display_name)} characters"
-            raise invalid_field("audience.display_name", found, f"at most {DISPLAY_NAME_LIMIT}")
+        check_display_name(self.display_name)
         if not self.rule_text.strip():
             raise invalid_field("audience.rule", "nothing", "a rule")
 
@@ -161,3 +219,20 @@ def past(winner: Change | None, loser: Change) -> Change:
         return loser
     latest = max(winner, loser, key=lambda each: each.exit_ms)
     return replace(latest, enter_ms=max(winner.enter_ms, loser.enter_ms))
+
+
+def published_attribute(audience_id: str, publication_id: str) -> str:
+    """Return the attribute that says of a person whether a publication names the person.
+
+    No schema declares such a name: nobody else writes it.
+    """
+    return f"audience/{audience_id}/{publication_id}"
+
+
+def check_display_name(name: str) -> None:
+    """Raise InvalidArgument unless people can read it as a name."""
+    if not name.strip():
+        raise invalid_field("audience.display_name", "nothing", "a name for people")
+    if len(name) > DISPLAY_NAME_LIMIT:
+        found = f"{len(name)} characters"
+        raise invalid_field("audience.display_name", found, f"at most {DISPLAY_NAME_LIMIT}")

@@ -13,7 +13,7 @@ from segcore.reference import Value
 from segcore.rule import MICRO, Kind
 from services.kit.rpc.times import timestamp
 from services.kit.rules import clause_text
-from services.segmentation import wire
+from services.segmentation import rendering
 from services.segmentation.app import Explanation
 
 MISSING = "missing"
@@ -23,8 +23,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def render_explanation(found: Explanation) -> pb.ExplainResponse:
     """Return the whole answer."""
     return pb.ExplainResponse(
-        membership=wire.render_membership(found.membership),
-        clause=_clause(found.clause, found.rule_text),
+        membership=rendering.membership(found.membership),
+        clause=_clause(found.clause, found.definition.rule_text),
         time=timestamp(found.time_ms),
     )
 

@@ -15,11 +15,17 @@ from services.kit.log.port import Entry, LogError
 from services.kit.log_stage import LogStage
 from services.kit.module import Context
 from services.kit.stage import StageState
-from services.segmentation.api import SegmentationApi
+from services.segmentation.api import SegmentationApi, UseCases
 from services.segmentation.app import Audiences
 from services.segmentation.builder import Builder
+from services.segmentation.changing import Changes
+from services.segmentation.memory import MemoryUse
+from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
 from services.segmentation.peers import Identities
+from services.segmentation.previewing import Previews
+from services.segmentation.publishing import Publications
+from services.segmentation.reading import Reads
 from services.segmentation.stage import Memberships
 from services.segmentation.watch import Watcher
 
@@ -46,10 +52,21 @@ class SegmentationModule:
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer."""
+        overview = Overview(self._partitions)
+        writing = (self._freshness, self._append, self._now_ms)
+        changes = Changes(overview, *writing)
         api = SegmentationApi(
-            Audiences(self._partitions, self._freshness, self._append, self._now_ms),
-            Watcher(
-                [self._context.logs(f"transitions-{n}") for n in self._numbers], self._freshness
+            UseCases(
+                Audiences(overview, *writing),
+                changes,
+                Publications(overview, changes, *writing),
+                Reads(overview),
+                Previews(overview),
+                MemoryUse(overview),
+                Watcher(
+                    [self._context.logs(f"transitions-{n}") for n in self._numbers],
+                    self._freshness,
+                ),
             ),
             Identities(self._context.peer("identity")),
             self._freshness,

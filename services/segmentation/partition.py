@@ -10,16 +10,27 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyroaring import BitMap
+
 from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
-from segcore.rule_json import from_json
 from services.segmentation import domain
-from services.segmentation.domain import Belongings, CatalogFacts, Cause, Definition, State
+from services.segmentation.domain import (
+    Belongings,
+    CatalogFacts,
+    Cause,
+    Definition,
+    State,
+    WitnessRow,
+    published_attribute,
+)
+from services.segmentation.records import Records
+from services.segmentation.versions import Moved, Versions
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One entry or exit of one person, or all entries of a definition (`entrants`)."""
+    """One entry or exit of one person, or of all whom a definition moves (`people`)."""
 
     audience_id: str
     version: int
@@ -29,7 +40,8 @@ class Transition:
     cause_id: str
     ordinal: int
     sequence: int
-    entrants: bytes = b""
+    people: bytes = b""
+    witnesses: tuple[WitnessRow, ...] = ()
 
 
 class Partition:
@@ -43,9 +55,9 @@ class Partition:
         self.number = number
         self.lock = threading.RLock()
         self.engine = engine or Engine()
-        self.definitions: dict[str, Definition] = {}
+        self.records = Records()
+        self.versions = Versions(self.engine, self.records)
         self.catalog: dict[str, CatalogFacts] = {}
-        self.records: dict[str, dict[int, domain.Change]] = {}
         self.sequences: dict[int, int] = {}
         self.redirects: dict[int, int] = {}
         self.departures: dict[int, int] = {}
@@ -58,6 +70,11 @@ class Partition:
         self.next_due_ms: int | None = None
         self.last_ordinal = 0
         self.build_progress = 1.0
+
+    @property
+    def definitions(self) -> dict[str, Definition]:
+        """The version of each audience that is live, or the first one while that is built."""
+        return self.versions.library.current
 
     def pass_time(self, log_time_ms: int, *, inclusive: bool) -> list[Transition]:
         """Let time come to `log_time_ms`; what falls due is done in order, at its own instant."""
@@ -93,32 +110,62 @@ class Partition:
         flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival)
         return self._record(flips, Cause.ATTRIBUTE, cause_id)
 
+    def publish(  # noqa: PLR0913, PLR0917  the parts of the fact
+        self,
+        ordinal: int,
+        audience_id: str,
+        publication_id: str,
+        member: bool,  # noqa: FBT001  the one thing that is said
+        as_of_ms: int,
+        cause_id: str,
+    ) -> list[Transition]:
+        """Take what a publisher says of a person, for one publication or for all that matter."""
+        publications = (
+            [publication_id]
+            if publication_id
+            else [
+                each.publication_id
+                for each in self.versions.library.versions(audience_id)
+                if each.publication_id and each.state in {State.ACTIVE, State.BACKFILLING}
+            ]
+        )
+        names = [published_attribute(audience_id, each) for each in publications]
+        values = dict.fromkeys(names, True if member else None)
+        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival)
+        return self._record(flips, Cause.PUBLICATION, cause_id)
+
     def merge(self, winner: int, loser: int, merge_id: str) -> list[Transition]:
         """Unite two profiles: the winner becomes what it would be, had all events been its own."""
         lost = {
-            each: self._why(each, loser) for each in self._active() if self._is_member(each, loser)
+            each: self._why(each, loser) for each in self._active() if self.is_member(each, loser)
         }
-        shared = [each for each in lost if self._is_member(each, winner)]
+        shared = [each for each in lost if self.is_member(each, winner)]
         self._keep_past(winner, loser)
         merged = self.engine.merge(winner, loser)
+        inherited = self._seen(merged.inherited)
         for audience_id in shared:
             record = domain.united(self._why(audience_id, winner), lost[audience_id])
-            self._keep(audience_id, winner, record)
-        for audience_id in merged.inherited:
-            former = self.records.get(audience_id, {}).get(winner)
-            self._keep(audience_id, winner, domain.inherited(former, lost[audience_id]))
-        ended = self._end_with(lost, winner, {*shared, *merged.inherited})
+            self.records.keep(audience_id, winner, record)
+        for audience_id in inherited:
+            former = self.records.find(audience_id, winner)
+            record = domain.inherited(former, lost[audience_id])
+            self.records.keep(audience_id, winner, record)
+        ended = self._end_with(lost, winner, {*shared, *inherited})
         self._drop_records(loser)
         self.redirects[loser] = winner
         return self._record([*merged.changes, *ended], Cause.MERGE, merge_id)
 
+    def _seen(self, engine_ids: Sequence[str]) -> list[str]:
+        """Return the audiences for which the engine's stand, of those that callers see."""
+        found = [self.versions.builds.audience_of(each) for each in engine_ids]
+        return [each for each in found if each is not None]
+
     def _keep_past(self, winner: int, loser: int) -> None:
         """Keep when the loser left what neither is in: the past of both is the winner's."""
-        for audience_id, records in self.records.items():
-            if loser in records and not any(
-                self._is_member(audience_id, each) for each in (winner, loser)
-            ):
-                records[winner] = domain.past(records.get(winner), records[loser])
+        for audience_id, record in list(self.records.of(loser)):
+            if not any(self.is_member(audience_id, each) for each in (winner, loser)):
+                past = domain.past(self.records.find(audience_id, winner), record)
+                self.records.keep(audience_id, winner, past)
 
     def _end_with(
         self, lost: Mapping[str, domain.Change], winner: int, goes_on: set[str]
@@ -130,10 +177,11 @@ class Partition:
         flips = []
         for audience_id, record in lost.items():
             if audience_id not in goes_on:
-                former = self.records.get(audience_id, {}).get(winner)
-                self._keep(audience_id, winner, domain.inherited(former, record))
+                former = self.records.find(audience_id, winner)
+                self.records.keep(audience_id, winner, domain.inherited(former, record))
                 version = self.definitions[audience_id].version
-                flips.append(Flip(audience_id, version, winner, False, self.log_time_ms, False))  # noqa: FBT003  entered, clock
+                engine_id = self.versions.builds.current[audience_id]
+                flips.append(Flip(engine_id, version, winner, False, self.log_time_ms, False))  # noqa: FBT003  entered, clock
         return flips
 
     def depart(self, ordinal: int, into: int) -> Belongings:
@@ -142,48 +190,39 @@ class Partition:
         From here on who asks for the person is led to `into`.
         """
         self.last_ordinal = max(self.last_ordinal, ordinal)
-        records = {
-            audience_id: records[ordinal]
-            for audience_id, records in self.records.items()
-            if ordinal in records
-        }
-        for audience_id in self._active():
-            if self._is_member(audience_id, ordinal):
-                records[audience_id] = self._why(audience_id, ordinal)
+        records = dict(self.records.of(ordinal))
         departed = self.engine.forget(ordinal)
         self._drop_records(ordinal)
         self.departures[ordinal] = into
-        return Belongings(departed, records)
+        audiences = tuple(self._seen(departed.audiences))
+        return Belongings(departed._replace(audiences=audiences), records)
 
     def arrive(
         self, guest: int, winner: int, belongings: Belongings, merge_id: str
     ) -> list[Transition]:
         """Take in who comes from another partition as `guest`, and make that part of `winner`."""
-        departed, records = belongings.departed, belongings.records
+        departed, library = belongings.departed, self.versions.library
         here = {
             each: record
-            for each, record in records.items()
-            if each in self.definitions and self.definitions[each].version == record.version
+            for each, record in belongings.records.items()
+            if each in library.current and record.version > library.removed.get(each, 0)
         }
-        was_in = tuple(each for each in departed.audiences if each in here)
+        names = self.versions.builds.current
+        was_in = tuple(names[each] for each in departed.audiences if each in here)
         self.last_ordinal = max(self.last_ordinal, guest)
         self.engine.take_in(guest, departed._replace(audiences=was_in))
         for audience_id, record in here.items():
-            self._keep(audience_id, guest, record)
+            self.records.keep(audience_id, guest, record)
         return self.merge(winner, guest, merge_id)
 
     def propose(self, definition: Definition) -> None:
-        """Begin to build an audience over the history; the first of an id wins."""
-        if definition.audience_id in self.definitions:
-            return
-        self.definitions[definition.audience_id] = definition
-        rule = from_json(definition.rule_json)
-        self.engine.add_audience(definition.audience_id, definition.version, rule)
+        """Begin to build a version over the history; one that does not fit any more is none."""
+        self.versions.propose(definition)
 
     @property
     def building(self) -> bool:
-        """Whether some audience is not live yet."""
-        return any(each.state is State.BACKFILLING for each in self.definitions.values())
+        """Whether some version is still on its way to being live, or to being ready."""
+        return self.versions.unready()
 
     def build(self, rows: int) -> bool:
         """Read more of the history into what is being built; return whether all of it is read."""
@@ -191,25 +230,26 @@ class Partition:
         return self.build_progress >= 1.0
 
     def activate(self, audience_id: str, version: int) -> list[Transition]:
-        """Swap an audience in, complete; its first members enter in one transition."""
-        definition = self.definitions.get(audience_id)
-        if definition is None or definition.state is State.ACTIVE or definition.version != version:
-            return []
-        entrants = self.engine.activate(audience_id, version)
-        self.definitions[audience_id] = definition.activated(self.log_time_ms)
-        return [
-            Transition(
-                audience_id,
-                version,
-                True,  # noqa: FBT003  entered; the fields are those of the record
-                self.log_time_ms,
-                Cause.DEFINITION,
-                "",
-                0,
-                0,
-                entrants.serialize(),
-            )
-        ]
+        """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
+        moved = self.versions.activate(audience_id, version, self.log_time_ms)
+        return [self._moved(each) for each in moved]
+
+    def delete(self, audience_id: str) -> list[Transition]:
+        """Remove an audience, unless something refers to it; its members leave at once."""
+        return [self._moved(each) for each in self.versions.delete(audience_id)]
+
+    def _moved(self, moved: Moved) -> Transition:
+        return Transition(
+            moved.audience_id,
+            moved.version,
+            moved.entered,
+            self.log_time_ms,
+            Cause.DEFINITION,
+            "",
+            0,
+            0,
+            moved.people.serialize(),
+        )
 
     def extend_schema(self, extension: bytes) -> None:
         """Keep one more extension of the schema, as it stood in the log."""
@@ -217,10 +257,8 @@ class Partition:
 
     def membership(self, audience_id: str, ordinal: int, profile_id: int) -> domain.Membership:
         """Return whether a person is in an audience; the audience is active."""
-        member = self._is_member(audience_id, ordinal)
-        change = self.records.get(audience_id, {}).get(ordinal)
-        if member:
-            change = self._why(audience_id, ordinal)
+        member = self.is_member(audience_id, ordinal)
+        change = self.records.find(audience_id, ordinal)
         return domain.Membership(audience_id, profile_id, member, change)
 
     def knows(self, ordinal: int) -> bool:
@@ -236,21 +274,30 @@ class Partition:
     def _active(self) -> list[str]:
         return [each for each, it in self.definitions.items() if it.state is State.ACTIVE]
 
-    def _is_member(self, audience_id: str, ordinal: int) -> bool:
+    def is_member(self, audience_id: str, ordinal: int) -> bool:
+        """Tell whether a person is in an audience that exists."""
         definition = self.definitions[audience_id]
-        return definition.state is State.ACTIVE and self.engine.is_member(audience_id, ordinal)
+        engine_id = self.versions.builds.current[audience_id]
+        return definition.state is State.ACTIVE and self.engine.is_member(engine_id, ordinal)
 
-    def _keep(self, audience_id: str, ordinal: int, record: domain.Change) -> None:
-        self.records.setdefault(audience_id, {})[ordinal] = record
+    def members(self, audience_id: str) -> BitMap:
+        """Return the ordinals of an audience's members; nobody's where it is not live."""
+        if self.definitions[audience_id].state is not State.ACTIVE:
+            return BitMap()
+        return self.versions.builds.members(audience_id)
+
+    def everybody(self) -> BitMap:
+        """Return the ordinals of all profiles that are here: none that went into another one."""
+        people = BitMap(range(1, self.last_ordinal + 1))
+        return people - BitMap(self.redirects) - BitMap(self.departures)
 
     def _drop_records(self, ordinal: int) -> None:
-        for records in self.records.values():
-            records.pop(ordinal, None)
+        self.records.drop_person(ordinal)
         self.sequences.pop(ordinal, None)
 
     def _why(self, audience_id: str, ordinal: int) -> domain.Change:
         """Return a member's record; who entered when the audience went live has none of its own."""
-        record = self.records.get(audience_id, {}).get(ordinal)
+        record = self.records.find(audience_id, ordinal)
         if record is not None:
             return record
         it = self.definitions[audience_id]
@@ -258,19 +305,24 @@ class Partition:
 
     def _record(self, flips: Sequence[Flip], cause: Cause, cause_id: str) -> list[Transition]:
         """Turn what the engine found into transitions, each with its number, and keep why."""
-        return [self._transition(flip, cause, cause_id) for flip in flips]
+        transitions = []
+        for flip in flips:
+            audience_id = self.versions.builds.audience_of(flip.audience_id)
+            if audience_id is not None:  # else one that is built beside, and nobody sees
+                transitions.append(self._transition(audience_id, flip, cause, cause_id))
+        return transitions
 
-    def _transition(self, flip: Flip, cause: Cause, cause_id: str) -> Transition:
+    def _transition(self, audience_id: str, flip: Flip, cause: Cause, cause_id: str) -> Transition:
         if flip.clock:
             cause, cause_id = Cause.CLOCK, ""
-        audience_id, version, ordinal = flip.audience_id, flip.version, flip.ordinal
+        version, ordinal = flip.version, flip.ordinal
         if flip.entered:
-            former = self.records.get(audience_id, {}).get(ordinal)
+            former = self.records.find(audience_id, ordinal)
             record = domain.entered(former, flip.at_ms, cause, cause_id, version)
         else:
             former = self._why(audience_id, ordinal)
             record = domain.exited(former, flip.at_ms, cause, cause_id, version)
-        self._keep(audience_id, ordinal, record)
+        self.records.keep(audience_id, ordinal, record)
         sequence = self.sequences[ordinal] = self.sequences.get(ordinal, 0) + 1
         return Transition(
             audience_id, version, flip.entered, flip.at_ms, cause, cause_id, ordinal, sequence

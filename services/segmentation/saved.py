@@ -10,14 +10,15 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import Engine, snapshot
-from services.segmentation.domain import CatalogFacts, Cause, Change, Definition, State
+from services.segmentation import saved_versions
+from services.segmentation.domain import CatalogFacts, Cause, Change
 from services.segmentation.partition import Partition
 
-FORMAT = 3
+FORMAT = 4
 _ENGINE = "engine/"
 _CAUSES = tuple(Cause)
 _NO_PRICE = float("nan")
@@ -33,6 +34,7 @@ class Captured:
     head: Mapping[str, object]
     catalog: Mapping[str, CatalogFacts]
     records: Mapping[str, Mapping[int, Change]]
+    swaps: Mapping[str, bytes]
     sequences: Mapping[int, int]
     redirects: Mapping[int, int]
     departures: Mapping[int, int]
@@ -46,7 +48,8 @@ def capture(partition: Partition) -> Captured:
         "facts_seq": partition.facts_seq,
         "log_time_ms": partition.log_time_ms,
         "last_ordinal": partition.last_ordinal,
-        "definitions": [asdict(each) for each in partition.definitions.values()],
+        "definitions": saved_versions.capture(partition.versions),
+        "swaps": saved_versions.swap_heads(partition.records),
         "schema": [extension.hex() for extension in partition.extensions],
     }
     return Captured(
@@ -55,7 +58,8 @@ def capture(partition: Partition) -> Captured:
         partition.engine.dump(),
         head,
         dict(partition.catalog),
-        {audience_id: dict(records) for audience_id, records in partition.records.items()},
+        {audience_id: dict(records) for audience_id, records in partition.records.own.items()},
+        saved_versions.swap_sections(partition.records),
         dict(partition.sequences),
         dict(partition.redirects),
         dict(partition.departures),
@@ -109,6 +113,7 @@ def _path(directory: Path, number: int) -> Path:
 def _sections(captured: Captured) -> dict[str, bytes]:
     """Return all sections; what there is one of for each person or item is in columns."""
     sections = {_ENGINE + name: data for name, data in captured.engine.items()}
+    sections |= captured.swaps
     names = list(captured.records)
     sections["head"] = json.dumps({**captured.head, "records": names}).encode()
     catalog = captured.catalog
@@ -148,14 +153,13 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     partition.facts_seq = head["facts_seq"]
     partition.log_time_ms = head["log_time_ms"]
     partition.last_ordinal = head["last_ordinal"]
-    for fields in head["definitions"]:
-        definition = Definition(**{**fields, "state": State(fields["state"])})
-        partition.definitions[definition.audience_id] = definition
+    saved_versions.restore(partition.versions, head["definitions"])
+    saved_versions.restore_swaps(partition.records, head["swaps"], sections)
     for extension in head["schema"]:
         partition.extend_schema(bytes.fromhex(extension))
     partition.catalog = _read_catalog(sections)
     for place, audience_id in enumerate(head["records"]):
-        partition.records[audience_id] = _read_records(f"records.{place}", sections)
+        partition.records.own[audience_id] = _read_records(f"records.{place}", sections)
     partition.sequences = _read_pairs("sequences", sections)
     partition.redirects = _read_pairs("redirects", sections)
     left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from coterie.log.v1 import facts_pb2, inbound_pb2, transitions_pb2
-from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as service_pb2
-from coterie.type.v1 import event_pb2, schema_pb2, value_pb2
+from coterie.type.v1 import event_pb2, identity_pb2, schema_pb2, value_pb2
 from segcore import Event, Item, PropertyValue
-from services.kit.errors import DomainError
+from services.kit.errors import DomainError, invalid_field
 from services.kit.ids import parse_request_id, profile_id
-from services.kit.names import audience_name, check_id, check_owned_id, check_owner
+from services.kit.names import check_id, check_owned_id, check_owner
 from services.kit.rpc.dates import date_of
-from services.kit.rpc.times import timestamp
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
 from services.segmentation.domain import CatalogFacts, Cause, Definition
 from services.segmentation.partition import Transition
 
-_CAUSES = {cause: audience_pb2.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
-_STATES = {
-    domain.State.BACKFILLING: audience_pb2.AUDIENCE_STATE_BACKFILLING,
-    domain.State.ACTIVE: audience_pb2.AUDIENCE_STATE_ACTIVE,
-}
+IDENTITY_LIMIT = 256
+_NAMESPACE = re.compile(r"[a-z0-9_.-]{1,64}")
+_NAMESPACE_FORM = "1 to 64 characters of a-z, 0-9, `_`, `-` and `.`"
+
+CAUSES = {cause: transitions_pb2.Cause.Value(f"CAUSE_{cause.name}") for cause in Cause}
 
 
 def value_of(value: value_pb2.Value) -> PropertyValue | None:
@@ -116,19 +116,80 @@ def definition_of(fact: facts_pb2.Fact) -> Definition:
         fact.log_time_ms,
         fact.input_id,
         owner=proposal.owner,
+        automatic=proposal.activate_when_built or proposal.version == 1,
+        restored_version=proposal.restored_version,
+        publication_id=proposal.publication_id,
+        published_count=proposal.published_count,
     )
 
 
-def proposal(new: domain.NewAudience, rule_json: str, input_id: str, now_ms: int) -> bytes:
-    """Return the inbound pack that proposes a new audience."""
+def proposal(definition: Definition) -> bytes:
+    """Return the inbound pack that proposes a version."""
     pack = inbound_pb2.InboundPack()
-    one = pack.inputs.add(input_id=input_id, received_ms=now_ms)
-    one.audience_proposal.audience_id = new.audience_id
-    one.audience_proposal.version = 1
-    one.audience_proposal.display_name = new.display_name
-    one.audience_proposal.rule_text = new.rule_text
-    one.audience_proposal.rule_json = rule_json
-    one.audience_proposal.owner = new.owner
+    one = pack.inputs.add(input_id=definition.input_id, received_ms=definition.create_ms)
+    proposed = one.audience_proposal
+    proposed.audience_id = definition.audience_id
+    proposed.version = definition.version
+    proposed.display_name = definition.display_name
+    proposed.rule_text = definition.rule_text
+    proposed.rule_json = definition.rule_json
+    proposed.owner = definition.owner
+    proposed.activate_when_built = definition.automatic
+    proposed.restored_version = definition.restored_version
+    proposed.publication_id = definition.publication_id
+    proposed.published_count = definition.published_count
+    return pack.SerializeToString(deterministic=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMember:
+    """A person whom a publisher names: by one identifier, or by number."""
+
+    profile_id: int
+    namespace: str = ""
+    value: str = ""
+
+
+def parse_member(who: identity_pb2.Who, field: str) -> PublishedMember:
+    """Return whom a publisher names; raises InvalidArgument for `field`."""
+    if who.WhichOneof("person") == "profile_id" and who.profile_id:
+        return PublishedMember(who.profile_id)
+    identity = who.identity
+    if _NAMESPACE.fullmatch(identity.namespace) is None:
+        found = "another form" if identity.namespace else "nothing"
+        raise invalid_field(f"{field}.identity.namespace", found, _NAMESPACE_FORM)
+    if not 0 < len(identity.value) <= IDENTITY_LIMIT or "\0" in identity.value:
+        expected = f"1 to {IDENTITY_LIMIT} characters without U+0000"
+        raise invalid_field(f"{field}.identity.value", "another text", expected)
+    return PublishedMember(0, identity.namespace, identity.value)
+
+
+def published_members(  # noqa: PLR0913  the parts of the record
+    audience_id: str,
+    publication_id: str,
+    members: Sequence[PublishedMember],
+    *,
+    member: bool,
+    input_id: str,
+    now_ms: int,
+) -> bytes:
+    """Return the pack that says of people whether they are published as members."""
+    pack = inbound_pb2.InboundPack()
+    for place, each in enumerate(members):
+        one = pack.inputs.add(input_id=f"{input_id}/{place}", received_ms=now_ms)
+        said = one.audience_member
+        said.audience_id, said.publication_id = audience_id, publication_id
+        said.member, said.profile_id = member, each.profile_id
+        if not each.profile_id:
+            said.identities.add(namespace=each.namespace, value=each.value)
+    return pack.SerializeToString(deterministic=True)
+
+
+def deletion(audience_id: str, version: int, now_ms: int) -> bytes:
+    """Return the pack that removes an audience; its id is a function of the last version."""
+    pack = inbound_pb2.InboundPack()
+    one = pack.inputs.add(input_id=f"delete/{audience_id}/{version}", received_ms=now_ms)
+    one.audience_deletion.audience_id = audience_id
     return pack.SerializeToString(deterministic=True)
 
 
@@ -158,67 +219,22 @@ def add_transitions(
                 transitions_pb2.CHANGE_ENTERED if each.entered else transitions_pb2.CHANGE_EXITED
             ),
             at_ms=each.at_ms,
-            cause=_CAUSES[each.cause],  # the log's enum has the same numbers as the API's
+            cause=CAUSES[each.cause],
             cause_id=each.cause_id,
             facts_seq=pack.facts_seq,
             traceparent=traceparent,
             profile_id=profile_id(partition, each.ordinal) if each.ordinal else 0,
             sequence=each.sequence,
-            profile_ordinals=each.entrants,
+            profile_ordinals=each.people,
             index=index,
+            witnesses=[_logged_witness(row) for row in each.witnesses],
         )
 
 
-def render_transition(one: transitions_pb2.Transition, person: int) -> audience_pb2.Transition:
-    """Return a transition of the log as the API shows it, for one person."""
-    return audience_pb2.Transition(
-        audience=audience_name(one.audience_id),
-        version=one.version,
-        profile_id=person,
-        entered=one.change == transitions_pb2.CHANGE_ENTERED,
-        time=timestamp(one.at_ms),
-        cause=audience_pb2.Cause.ValueType(one.cause),
-        cause_id=one.cause_id,
-        sequence=one.sequence,
+def _logged_witness(row: domain.WitnessRow) -> transitions_pb2.TransitionWitness:
+    return transitions_pb2.TransitionWitness(
+        event_id=row.event_id, type=row.type, occurred_ms=row.occurred_ms, sku=row.sku
     )
-
-
-def render_audience(audience: domain.Audience) -> audience_pb2.Audience:
-    """Return an audience as the API shows it."""
-    definition = audience.definition
-    rendered = audience_pb2.Audience(
-        name=audience_name(definition.audience_id),
-        display_name=definition.display_name,
-        rule=definition.rule_text,
-        version=definition.version,
-        state=_STATES[definition.state],
-        build_progress=audience.build_progress,
-        member_count=audience.member_count,
-        create_time=timestamp(definition.create_ms),
-        owner=definition.owner,
-    )
-    if definition.state is domain.State.ACTIVE:
-        rendered.activate_time.CopyFrom(timestamp(definition.activate_ms))
-    return rendered
-
-
-def render_membership(membership: domain.Membership) -> audience_pb2.Membership:
-    """Return a membership as the API shows it."""
-    rendered = audience_pb2.Membership(
-        audience=audience_name(membership.audience_id),
-        profile_id=membership.profile_id,
-        member=membership.member,
-    )
-    change = membership.change
-    if change is not None:
-        rendered.cause = _CAUSES[change.cause]
-        rendered.cause_id = change.cause_id
-        rendered.version = change.version
-        if change.enter_ms:
-            rendered.enter_time.CopyFrom(timestamp(change.enter_ms))
-        if change.exit_ms:
-            rendered.exit_time.CopyFrom(timestamp(change.exit_ms))
-    return rendered
 
 
 @functools.lru_cache(maxsize=8)

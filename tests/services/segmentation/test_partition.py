@@ -55,7 +55,7 @@ def test_who_entered_with_the_definition_has_that_as_the_reason_until_something_
     visit(made, 3, T0, "old")
     made.propose(Definition("visited", 1, "Visited", "text", to_json(VISITED), T0, "req-1"))
     (bulk,) = made.activate("visited", 1)
-    assert bulk.entrants
+    assert bulk.people
     change = made.membership("visited", 3, 3).change
     assert change is not None
     assert (change.cause, change.enter_ms) == (Cause.DEFINITION, T0)

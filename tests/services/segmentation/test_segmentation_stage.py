@@ -12,7 +12,9 @@ from services.kit.log.port import Record
 from services.kit.telemetry import Tracing
 from services.segmentation.app import Audiences
 from services.segmentation.domain import Definition, State
+from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
+from services.segmentation.reading import Reads
 from services.segmentation.stage import Memberships
 
 HOUR = 3_600_000
@@ -79,7 +81,7 @@ def audiences(*partitions: Partition) -> Audiences:
     async def append(_payload: bytes) -> int:
         raise AssertionError("nothing is saved here")
 
-    return Audiences(lambda: partitions, Freshness(), append, lambda: 1)
+    return Audiences(Overview(lambda: partitions), Freshness(), append, lambda: 1)
 
 
 def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
@@ -91,7 +93,8 @@ def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
     assert asyncio.run(reads.get("visitors")).definition.state is State.BACKFILLING
     slow.activate("visitors", 1)
     assert asyncio.run(reads.get("visitors")).definition.state is State.ACTIVE
-    assert asyncio.run(reads.members("visitors")) == ([], "0:0,1:0")
+    people = asyncio.run(Reads(Overview(lambda: (fast, slow))).members("visitors", None))
+    assert (people.count, people.revision) == (0, "0:0,1:0")
 
 
 def test_what_belongs_to_something_is_listed_for_those_who_ask_for_it() -> None:

@@ -1,0 +1,100 @@
+"""What the state of this process takes of memory, by kind and by audience."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from segcore import Engine
+from services.segmentation.overview import Overview
+from services.segmentation.partition import Partition
+
+RECORD_BYTES = 240
+"""A person's record of one audience: a value with five fields, an entry of a dictionary, two times.
+The ids of causes are counted apart."""
+SEQUENCE_BYTES = 104
+"""A person's last number: an entry of a dictionary, and its two numbers."""
+MAPPED = "mapped/"
+"""How the engine names what lies in mapped files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one kind of state takes."""
+
+    kind: str
+    resident_bytes: int
+    mapped_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What all of it takes, the largest first; audiences are (id, bytes of their own)."""
+
+    uses: tuple[Use, ...]
+    audiences: tuple[tuple[str, int], ...]
+    profile_count: int
+    event_count: int
+
+
+class MemoryUse:
+    """The use case of who has to size a machine."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    async def read(self) -> Memory:
+        """Return what the partitions of this process take."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Memory:
+        resident: Counter[str] = Counter()
+        mapped: Counter[str] = Counter()
+        audiences: Counter[str] = Counter()
+        profiles = events = 0
+        for partition in self._overview.partitions():
+            with partition.lock:
+                for kind, size in _engine_uses(partition.engine).items():
+                    uses = mapped if kind.startswith(MAPPED) else resident
+                    uses[kind.removeprefix(MAPPED)] += size
+                resident.update(_own_uses(partition))
+                audiences.update(_audience_uses(partition))
+                profiles += partition.engine.profile_count
+                events += partition.engine.event_count
+        kinds = sorted(resident | mapped, key=lambda kind: (-resident[kind] - mapped[kind], kind))
+        return Memory(
+            tuple(Use(kind, resident[kind], mapped[kind]) for kind in kinds),
+            tuple(audiences.most_common()),
+            profiles,
+            events,
+        )
+
+
+def _engine_uses(engine: Engine) -> dict[str, int]:
+    """Return what the engine takes: the columns that it would write, by their group."""
+    uses: Counter[str] = Counter()
+    for name, content in engine.dump().items():
+        uses[name.partition(".")[0]] += len(content)
+    return dict(uses)
+
+
+def _own_uses(partition: Partition) -> dict[str, int]:
+    return {
+        "sequences": len(partition.sequences) * SEQUENCE_BYTES,
+        "catalog": sum(sys.getsizeof(each) for each in partition.catalog) * 3,
+    }
+
+
+def _audience_uses(partition: Partition) -> dict[str, int]:
+    """Return what each audience takes of its own: members, and when and why they changed."""
+    uses: Counter[str] = Counter()
+    for audience_id in partition.definitions:
+        uses[audience_id] += len(partition.members(audience_id).serialize())
+    for audience_id, records in partition.records.own.items():
+        uses[audience_id] += len(records) * RECORD_BYTES
+    for audience_id, swaps in partition.records.swaps.items():
+        for swap in swaps:
+            uses[audience_id] += len(swap.entered.serialize()) + len(swap.exited.serialize())
+    return dict(uses)
