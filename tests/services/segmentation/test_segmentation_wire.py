@@ -12,7 +12,7 @@ from coterie.type.v1.value_pb2 import Value
 from segcore import Item
 from services.kit.errors import InvalidArgument
 from services.segmentation import wire
-from services.segmentation.domain import CatalogFacts
+from services.segmentation.domain import CatalogFacts, Definition
 
 CATALOG = {"S1": CatalogFacts("shoes", "Acme", 10.0)}
 
@@ -48,7 +48,8 @@ def test_only_what_belongs_to_something_has_an_id_with_dots() -> None:
     request = CreateAudienceRequest(audience_id="w.v1.exit", audience=wanted)
     new = wire.parse_new(request)
     assert (new.audience_id, new.owner) == ("w.v1.exit", "journeys/w/versions/1")
-    pack = InboundPack.FromString(wire.proposal(new, "", "i1", 5))
+    definition = Definition(new.audience_id, 1, "A", "true", "", 5, "i1", owner=new.owner)
+    pack = InboundPack.FromString(wire.proposal(definition))
     fact = Fact(audience_proposal=pack.inputs[0].audience_proposal)
     assert wire.definition_of(fact).owner == "journeys/w/versions/1"
     request.audience.owner = ""
