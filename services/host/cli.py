@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from services.host.commands import audience_changes, audience_sets
 from services.host.commands.audience import audience
 from services.host.commands.demo import demo
 from services.host.commands.explain import explain
@@ -24,6 +25,9 @@ INTERNAL_EXIT = 70
 def coterie() -> None:
     """Real-time customer engagement: one profile, live audiences, exact and explainable."""
 
+
+_AUDIENCE_PARTS = (audience_changes, audience_sets)
+"""They add themselves to `coterie audience` when they are imported."""
 
 for _command in (up, serve, status, demo, audience, explain, journey, template, message, replay):
     coterie.add_command(_command)

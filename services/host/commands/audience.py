@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import click
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.rpc.v1 import consistency_pb2
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceStub
 from services.host import report
-from services.host.commands.remote import TIMEOUT_S, channel, show_time
+from services.host.commands.remote import TIMEOUT_S, Instant, channel, show_time
 from services.kit.names import audience_name
 
 POLL_S = 0.05
 LATEST = consistency_pb2.Consistency(latest=True)
+ITEMS_SHOWN = 5
 
+_REASONS = {
+    audience_pb2.CAUSE_CLOCK: "time passed",
+    audience_pb2.CAUSE_ATTRIBUTE: "an attribute changed",
+    audience_pb2.CAUSE_MERGE: "two profiles became one",
+    audience_pb2.CAUSE_DEFINITION: "the audience went live",
+    audience_pb2.CAUSE_PUBLICATION: "published from outside",
+}
+
+at_option = click.option(
+    "--at", type=Instant(), help="As of this time, by the rules of now; else as of now."
+)
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="Configuration file."
 )
@@ -49,7 +63,7 @@ def create(
     with channel("segmentation", config, address) as opened:
         stub = SegmentationServiceStub(opened)
         stub.CreateAudience(request, timeout=TIMEOUT_S)
-        ready = _wait_active(stub, audience_id)
+        ready = wait_until(stub, audience_id, is_active)
     click.echo(f"{audience_id}: {ready.member_count:,} members")
 
 
@@ -88,11 +102,16 @@ def get(audience_id: str, config: Path | None, address: str | None) -> None:
 @click.option(
     "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many to show."
 )
+@at_option
 @config_option
 @address_option
-def members(audience_id: str, limit: int, config: Path | None, address: str | None) -> None:
-    """Print the profile ids of the members."""
-    request = pb.ListMembersRequest(audience=audience_name(audience_id), consistency=LATEST)
+def members(
+    audience_id: str, limit: int, at: Timestamp | None, config: Path | None, address: str | None
+) -> None:
+    """Print the profile ids of the members, now or as of a time."""
+    request = pb.ListMembersRequest(
+        audience=audience_name(audience_id), time=at, consistency=LATEST
+    )
     with channel("segmentation", config, address) as opened:
         stream = SegmentationServiceStub(opened).ListMembers(request, timeout=TIMEOUT_S)
         for person in islice((each for part in stream for each in part.profile_ids), limit):
@@ -125,45 +144,43 @@ def watch(
 
 def because(cause: audience_pb2.Cause.ValueType, cause_id: str) -> str:
     """Return why a membership changed, as people say it."""
-    match cause:
-        case audience_pb2.CAUSE_EVENT:
-            return f"event {cause_id}"
-        case audience_pb2.CAUSE_CLOCK:
-            return "time passed"
-        case audience_pb2.CAUSE_ATTRIBUTE:
-            return "an attribute changed"
-        case audience_pb2.CAUSE_MERGE:
-            return "two profiles became one"
-        case audience_pb2.CAUSE_DEFINITION:
-            return "the audience went live"
-        case _:
-            return "it never changed"
+    if cause == audience_pb2.CAUSE_EVENT:
+        return f"event {cause_id}"
+    return _REASONS.get(cause, "it never changed")
 
 
 def _transition_line(one: audience_pb2.Transition) -> str:
     way = "entered" if one.entered else "left   "
     audience_id = one.audience.partition("/")[2]
     why = because(one.cause, one.cause_id)
-    return f"{show_time(one.time)}  {one.profile_id} {way} {audience_id}  ({why})"
+    skus = list(dict.fromkeys(each.sku for each in one.witnesses if each.sku))
+    items = f"  [{', '.join(skus[:ITEMS_SHOWN])}{', …' if len(skus) > ITEMS_SHOWN else ''}]"
+    line = f"{show_time(one.time)}  {one.profile_id} {way} {audience_id}  ({why})"
+    return line + items if skus else line
 
 
-def _wait_active(stub: SegmentationServiceStub, audience_id: str) -> audience_pb2.Audience:
+def wait_until(
+    stub: SegmentationServiceStub,
+    audience_id: str,
+    done: Callable[[audience_pb2.Audience], bool],
+) -> audience_pb2.Audience:
+    """Return the audience once it is as it should become."""
     request = pb.GetAudienceRequest(name=audience_name(audience_id), consistency=LATEST)
-    while True:
-        found = stub.GetAudience(request, timeout=TIMEOUT_S).audience
-        if found.state == audience_pb2.AUDIENCE_STATE_ACTIVE:
-            return found
+    while not done(found := stub.GetAudience(request, timeout=TIMEOUT_S).audience):
         time.sleep(POLL_S)
+    return found
+
+
+def is_active(audience: audience_pb2.Audience) -> bool:
+    """Tell whether its members can be read."""
+    return audience.state == audience_pb2.AUDIENCE_STATE_ACTIVE
 
 
 def _print_audiences(audiences: list[audience_pb2.Audience]) -> None:
     if not audiences:
         click.echo("there is no audience yet; `coterie audience create` saves one")
         return
-    rows = [
-        (each.name.partition("/")[2], _size(each), " ".join(each.rule.split()))
-        for each in audiences
-    ]
+    rows = [(each.name.partition("/")[2], _size(each), _what(each)) for each in audiences]
     click.echo(report.table(("audience", "members", "rule"), rows))
 
 
@@ -171,3 +188,12 @@ def _size(audience: audience_pb2.Audience) -> str:
     if audience.state == audience_pb2.AUDIENCE_STATE_ACTIVE:
         return f"{audience.member_count:,}"
     return f"building, {audience.build_progress:.0%}"
+
+
+def _what(audience: audience_pb2.Audience) -> str:
+    """Return what says who is in."""
+    if not audience.HasField("publication"):
+        return " ".join(audience.rule.split())
+    published = audience.publication
+    when = show_time(published.publish_time)
+    return f"EXTERNAL: {published.published_count:,} published at {when}"

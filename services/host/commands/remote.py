@@ -64,6 +64,28 @@ def show_time(time: Timestamp) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+class Instant(click.ParamType[Timestamp]):
+    """An instant as ISO 8601 writes it; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Timestamp:
+        """Return the instant; raises a usage error for anything else."""
+        if isinstance(value, Timestamp):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"expected a time such as 2026-01-31T12:00:00Z, found {value!r}", param, ctx)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        made = Timestamp()
+        made.FromMilliseconds(round(moment.timestamp() * 1000))
+        return made
+
+
 def _line(error: grpc.RpcError, service: str, target: str) -> str:
     code, details = error.code(), error.details()
     if code == grpc.StatusCode.UNAVAILABLE:
