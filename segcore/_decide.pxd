@@ -83,7 +83,7 @@ cdef extern from *:
         return span_ms > 0 ? INT64_MAX : -INT64_MAX;
     }
 
-    static inline uint64_t hash_salt(const char *data, int64_t length) {
+    static inline uint64_t hash_text(const char *data, int64_t length) {
         uint64_t hash = 0xCBF29CE484222325ULL;
         for (int64_t place = 0; place < length; place++)
             hash = (hash ^ (uint8_t) data[place]) * 0x100000001B3ULL;
@@ -107,7 +107,7 @@ cdef extern from *:
         const kept_row* rows, int64_t count, int64_t key, int64_t at_ms
     ) noexcept nogil
     int64_t later_by(int64_t at_ms, int64_t span_ms) noexcept nogil
-    uint64_t hash_salt(const char* data, int64_t length) noexcept nogil
+    uint64_t hash_text(const char* data, int64_t length) noexcept nogil
     int64_t bucket_of(uint64_t salt, uint64_t profile_id) noexcept nogil
 
 
@@ -162,6 +162,7 @@ cdef struct FoldState:
     int32_t rows
     int32_t fold
     int32_t slot
+    bint of_ids
     void* operand
     int64_t winner
 
@@ -246,6 +247,7 @@ cdef class Decider:
     cdef int _fold(self, FoldState* fold, Present* present) except -1 nogil
     cdef int64_t _fold_values(self, FoldState* fold, Present* present) except? -2 nogil
     cdef int64_t _distinct(self, FoldState* fold, Present* present) except? -2 nogil
+    cdef int64_t _distinct_ids(self, FoldState* fold, Present* present) noexcept nogil
     cdef int64_t _newest(self, FoldState* fold, Present* present) except? -2 nogil
     cdef int _compare_ages(self, Present* present) except -1 nogil
     cdef int _come_round(self, Present* present) except -1 nogil

@@ -114,6 +114,28 @@ cdef int compare_ids(
     return order if order else (length > other_length) - (length < other_length)
 
 
+cdef int64_t hash_id(Table table, Py_ssize_t row) noexcept nogil:
+    cdef int64_t start = table.id_ends.get(row - 1) if row else 0
+    return <int64_t> hash_text(table.id_heap.data + start, table.id_ends.get(row) - start)
+
+
+cdef bint is_known(
+    const PersonRow* rows, const kept_row* group, const kept_row* last
+) noexcept nogil:
+    """Tell whether a row's id is that of an earlier one of its group, one of those with a 1."""
+    cdef const PersonRow* row = &rows[last.place]
+    cdef const PersonRow* other
+    while group < last:
+        other = &rows[group.place]
+        if group.at_ms == 1 and (
+            row.event == other.event
+            or compare_ids(<Table> row.table, row.row, <Table> other.table, other.row) == 0
+        ):
+            return True
+        group += 1
+    return False
+
+
 cdef bint is_newer(const PersonRow* row, const PersonRow* other) noexcept nogil:
     """Tell which of two rows is the newer one: by time, receipt, id, line, arrival."""
     cdef int order
@@ -331,6 +353,8 @@ cdef class Decider:
             return 0
         if fold.fold == COUNT:
             value = state.count * MICRO
+        elif fold.of_ids:
+            value = self._distinct_ids(fold, present)
         elif fold.fold == DISTINCT:
             value = self._distinct(fold, present)
         elif fold.fold == LATEST or fold.fold == EARLIEST:
@@ -385,6 +409,26 @@ cdef class Decider:
         sort_kept(values, self.scratch.kept, count)
         for place in range(count):
             distinct += place == 0 or values[place].key != values[place - 1].key
+        return distinct * MICRO
+
+    cdef int64_t _distinct_ids(self, FoldState* fold, Present* present) noexcept nogil:
+        """Return of how many event ids the rows are, without interning them."""
+        cdef RowsState* state = &self.sets[fold.rows]
+        cdef kept_row* ids = self.scratch.kept + present.row_count
+        cdef const PersonRow* row
+        cdef int64_t place, start = 0, distinct = 0
+        for place in range(state.count):
+            row = &present.rows[state.kept[place].place]
+            ids[place].key = hash_id(<Table> row.table, row.row)
+            ids[place].at_ms = 0
+            ids[place].place = state.kept[place].place
+        sort_kept(ids, self.scratch.kept, state.count)
+        for place in range(state.count):
+            if ids[place].key != ids[start].key:
+                start = place
+            if not is_known(present.rows, ids + start, ids + place):
+                ids[place].at_ms = 1
+                distinct += 1
         return distinct * MICRO
 
     cdef int64_t _newest(self, FoldState* fold, Present* present) except? -2 nogil:

@@ -55,6 +55,7 @@ cdef class Condition(Decider):
         self, Table table, int64_t event, const Group* group, int64_t count, int64_t horizon_ms
     ) except -1 nogil
     cdef bint passes(self, PersonRow* row, uint64_t wanted, int64_t horizon_ms) except -1 nogil
+    cdef bint concerns(self, int64_t event, int64_t horizon_ms) except -1 nogil
     cdef Group* group_of(self, uint32_t type_id) noexcept nogil
     cdef int64_t _rank(self, int64_t* best, int64_t count, int64_t place) noexcept
     cdef void* _room(self, Py_ssize_t count, Py_ssize_t size) except NULL

@@ -18,7 +18,7 @@ from segcore._decide cimport (
     Scratch,
     comparison_code,
     fold_code,
-    hash_salt,
+    hash_text,
     is_newer,
     place_of,
     run_over,
@@ -29,9 +29,11 @@ from segcore._program cimport MISSING, Program, Source, field_key
 from segcore._table cimport Table
 
 from segcore.condition_plan import ZONE, RowsPlan
-from segcore.rule import Scope
+from segcore.programs import compile_value
+from segcore.rule import EventField, Fold, Kind, Scope
 
 cdef int64_t NEVER = INT64_MAX
+EVENT_ID = compile_value(EventField("id", Kind.TEXT))
 cdef int64_t WITNESS_LIMIT = 50
 
 
@@ -220,6 +222,7 @@ cdef class Condition(Decider):
             fold.fold = fold_code(each.fold)
             fold.slot = <int32_t> (self.fold_slot + place)
             fold.operand = self._over_row(each.operand)
+            fold.of_ids = each.fold is Fold.DISTINCT and each.operand == EVENT_ID
         self.step_count = len(plan.steps)
         self.steps = <int32_t*> self._room(self.step_count, sizeof(int32_t))
         sets = folds = 0
@@ -258,7 +261,7 @@ cdef class Condition(Decider):
         self.salts = <uint64_t*> self._room(self.salt_count, sizeof(uint64_t))
         for place, salt in enumerate(plan.salts):
             letters = PyUnicode_AsUTF8AndSize(salt, &length)
-            self.salts[place] = hash_salt(letters, length)
+            self.salts[place] = hash_text(letters, length)
         return 0
 
     cdef bint _may_hold_of_nobody(self, plan) except -1:
@@ -346,6 +349,16 @@ cdef class Condition(Decider):
                     self.scratch.add_row(count)[0] = found
                     count += 1
         return count
+
+    cdef bint concerns(self, int64_t event, int64_t horizon_ms) except -1 nogil:
+        """Tell whether an event that comes in, or goes, can change an answer at all.
+
+        It cannot where no source of the condition keeps one of its rows.
+        """
+        cdef Group* group = self.group_of(self.events.types.get(event))
+        return group != NULL and self.take_event(
+            <Table> self.events.table_of(event), event, group, 0, horizon_ms
+        ) > 0
 
     cdef inline Group* group_of(self, uint32_t type_id) noexcept nogil:
         """Return what wants events of a type, NULL where nothing does."""

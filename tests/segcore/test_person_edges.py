@@ -195,6 +195,15 @@ def test_distinct_values_are_counted_once() -> None:
     assert asked(Compare(Comparison.EQ, rule, literal), *events).holds(1, 99, 99)[0]
 
 
+def test_ids_are_counted_once_also_over_lines_and_types() -> None:
+    rows = Rows(Scope.ITEM, ("view", "buy"))
+    rule = Aggregate(rows, Fold.DISTINCT, EventField("id", Kind.TEXT))
+    events = [event("view", place, "x", "y", event_id=f"e{place % 30}") for place in range(60)]
+    events += [event("buy", 7, "x", event_id="e7"), event("buy", 8, "x", event_id="other")]
+    literal = Literal(31 * MICRO, Kind.NUMBER)
+    assert asked(Compare(Comparison.EQ, rule, literal), *events).holds(1, 99, 99)[0]
+
+
 def test_witnesses_are_the_rows_kept_newest_first() -> None:
     views = Rows(Scope.ITEM, ("view",), key=SKU)
     buys = Rows(Scope.ITEM, ("buy",), key=SKU)
