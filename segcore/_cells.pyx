@@ -83,6 +83,10 @@ cdef class Cells:
             raise ValueError(f"expected {self.cell_bytes} bytes, found {len(content)}")
         memcpy(self.touch(ordinal), PyBytes_AS_STRING(content), self.cell_bytes)
 
+    def reach(self, uint32_t ordinal):
+        """Touch a cell and return what is in it."""
+        return PyBytes_FromStringAndSize(<char*> self.touch(ordinal), self.cell_bytes)
+
     def forget(self, uint32_t ordinal):
         """Drop a cell."""
         self.drop(ordinal)

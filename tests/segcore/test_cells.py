@@ -50,6 +50,10 @@ def test_a_cell_that_was_dropped_is_zero_when_it_is_touched_again() -> None:
         cells = Cells(1)
         for ordinal in range(0, 1000 * gap, gap):
             cells.write(ordinal, b"\1")
+        for ordinal in range(0, 500 * gap, gap):
+            cells.forget(ordinal)
+        for ordinal in range(0, 500 * gap, gap):
+            assert cells.reach(ordinal) == b"\0"
         for ordinal in range(0, 1000 * gap, gap):
             cells.forget(ordinal)
         assert len(cells) == 0

@@ -122,6 +122,16 @@ def test_to_look_at_a_far_timer_moves_nothing() -> None:
     assert wheel.take() == (START + 3 * ERA, 1, 1)
 
 
+@pytest.mark.parametrize("unit", [SECOND, HOUR, ERA])
+def test_a_timer_one_round_ahead_waits_for_those_of_this_round(unit: int) -> None:
+    wheel, start = Wheel(), START // unit * unit
+    wheel.floor_ms = start
+    ahead = [5, 9, 4095, 4096, 4097, 4101]
+    for place in reversed(ahead):
+        wheel.add(start + place * unit, place, 0)
+    assert [wheel.take() for _ in ahead] == [(start + place * unit, place, 0) for place in ahead]
+
+
 def test_extreme_instants_are_kept() -> None:
     wheel = Wheel()
     instants = [2**63 - 1, -(2**63), 0, -1, 2**46 - 1, 2**46, START]
