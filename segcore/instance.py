@@ -14,19 +14,21 @@ CATALOG_KINDS = {
     "category": Kind.TEXT,
     "brand": Kind.TEXT,
     "name": Kind.TEXT,
+    "tags": Kind.TEXTS,
 }
 """What the catalog says of an item, to a condition."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
-    """What the catalog says of one item now; None is missing."""
+    """What the catalog says of one item now; None is missing. An item always has a list of tags."""
 
     stock: float | None = None
     price: float | None = None
     category: str | None = None
     brand: str | None = None
     name: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 def _empty_catalog(_: str) -> CatalogItem | None:
@@ -72,6 +74,7 @@ class Instance:
             "category": item.category,
             "brand": item.brand,
             "name": item.name,
+            "tags": item.tags,
         }
         return values[name]
 

@@ -218,6 +218,7 @@ def catalog_item_of(item: change_pb2.CatalogItem | None) -> CatalogItem | None:
         category=item.category or None,
         brand=item.brand or None,
         name=item.name or None,
+        tags=tuple(item.tags),
     )
 
 

@@ -50,7 +50,6 @@ from services.kit.rules.errors import RuleError
 from services.kit.rules.instants import check_lasting, check_zone
 from services.kit.rules.person import PersonView
 from services.kit.rules.situation import Situation
-from services.kit.rules.supported import check_supported
 from services.kit.rules.vocabulary import Vocabulary
 
 _CONDITIONS = (*(Compare, OneOf, TestText, Has, Truth, Not, All, AnyOf, InAudience, Anniversary),)
@@ -152,7 +151,6 @@ class _Split:
                 assert_never(node)
 
     def _audience(self, node: Expression) -> Expression:
-        check_supported(self.text, node)
         meaning = to_json(without_offsets(node))
         if meaning not in self.known:
             audience_id = self.known[meaning] = self.owned_id(len(self.known))

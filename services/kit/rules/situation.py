@@ -52,8 +52,6 @@ def catalog_field(node: Member, view: View) -> Expression:
     check_catalog(node.owner, view)
     kind = CATALOG_KINDS.get(node.name)
     if kind is None:
-        if node.name == "tags":
-            raise mistake(view, node, "`tags` is a list, and a rule tests single values")
         raise mistake(view, node, unknown("catalog field", node.name, CATALOG_KINDS))
     return CatalogField(node.name, kind, node.place.start)
 

@@ -18,9 +18,11 @@ from journey_stage import (
 )
 
 from coterie.journey.v1 import journey_pb2
+from services.journey.compiling import compile_rules
 from services.journey.domain.checks import LONGEST_MS, check_fields, check_paths
 from services.journey.wire import journey_of
 from services.kit.errors import FieldMistake
+from services.kit.rules import Vocabulary
 
 Journey = journey_pb2.Journey
 
@@ -177,3 +179,18 @@ def test_a_first_wait_can_begin_again_only_where_the_first_step_is_one() -> None
     wrong = by_rows(0, send("s"))
     wrong.entry.restart_first_wait = True
     assert mistakes(wrong) == ["entry.restart_first_wait"]
+
+
+def test_what_time_alone_changes_may_be_asked_at_a_branch_and_not_waited_for() -> None:
+    moving = 'events("visit").since(trigger).last(days(1)).exists()'
+    message = by_rows(journey_pb2.KEY_EVENT, branch("b"), wait_for("f", HOUR), send("s"))
+    message.entry.rows, message.exit_rule = 'events("visit")', moving
+    for step in message.steps[:2]:
+        getattr(step, step.WhichOneof("action")).rule = moving
+    journey = journey_of("j", 1, message, [])
+    compiled = compile_rules(journey, Vocabulary({}, {"visit": {}}))
+    assert [each.field for each in compiled.mistakes] == [
+        "journey.exit_rule",
+        "journey.steps[1].wait_for.rule",
+    ]
+    assert list(compiled.conditions_json) == ["entry.rows", "steps/b"]
