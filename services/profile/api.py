@@ -14,7 +14,7 @@ from services.kit import paging
 from services.kit.freshness import format_revision
 from services.profile import pages, wire
 from services.profile.app import Profiles, SchemaExtensions
-from services.profile.columns import inputs_of
+from services.profile.columns import check_way
 from services.profile.intake import Gateway, Receipt
 from services.profile.pipeline import pipelined
 
@@ -38,7 +38,7 @@ class ProfileApi(rpc.ProfileServiceServicer):
         """Answer each batch, in order, once it is on disk."""
 
         def begin(request: pb.IngestRequest) -> asyncio.Future[Receipt]:
-            return self._gateway.take(inputs_of(request))
+            return self._take(request)
 
         async for receipt in pipelined(request_iterator, begin, BATCHES_IN_FLIGHT):
             yield wire.ingest_response(receipt)
@@ -47,8 +47,14 @@ class ProfileApi(rpc.ProfileServiceServicer):
         self, request: pb.IngestBatchRequest, _context: Call
     ) -> pb.IngestBatchResponse:
         """Answer one batch once it is on disk."""
-        receipt = await asyncio.shield(self._gateway.take(inputs_of(request)))
+        receipt = await asyncio.shield(self._take(request))
         return wire.ingest_batch_response(receipt)
+
+    def _take(self, request: pb.IngestRequest | pb.IngestBatchRequest) -> asyncio.Future[Receipt]:
+        check_way(request)
+        if request.HasField("columns"):
+            return self._gateway.take_columns(request.columns)
+        return self._gateway.take(request.inputs)
 
     async def Upsert(self, request: pb.UpsertRequest, _context: Call) -> pb.UpsertResponse:
         """Change attributes of one person."""

@@ -11,12 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from coterie.profile.v1 import columns_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import schema_pb2
 from services.kit.errors import DomainError, InvalidArgument, invalid_field
-from services.profile import checks, limits
+from services.profile import checks, column_packs, limits
 from services.profile.backlog import Backlog
 from services.profile.checks import DeclaredKinds
+from services.profile.columns import expand
 from services.profile.packing import Body, Packer
 from services.profile.stamps import Stamps
 
@@ -72,7 +76,29 @@ class Gateway:
             raise full
         batch = Batch(self._stamps, self._declared(), Packer(self._traceparent()), full)
         refused = batch.add_all(inputs)
-        return self._begin(batch.packer, len(inputs) - len(refused), refused)
+        return self._begin(batch.packer.payloads(), len(inputs) - len(refused), refused)
+
+    def take_columns(self, columns: columns_pb2.EventColumns) -> asyncio.Future[Receipt]:
+        """Take a batch of events in columns: what comes of it is what comes of them as rows."""
+        full = self._backlog.refusal()
+        if full is not None:
+            raise full
+        self._stamps.begin()
+        stamp_ms, declared = self._stamps.last_ms, self._declared()
+        written = column_packs.sheet(columns, stamp_ms, declared)
+        refused = []
+        if not written.sound.all():
+            rows = expand(columns)
+            for row in np.flatnonzero(~written.sound).tolist():
+                refusal = _refusal(row, rows[row], stamp_ms, declared)
+                if refusal is None:
+                    return self.take(rows)
+                refused.append(refusal)
+        payload = written.payload(stamp_ms, self._traceparent())
+        if columns.received_time_ms or len(payload) > limits.PACK_BYTES:
+            return self.take(expand(columns))
+        accepted = columns.row_count - len(refused)
+        return self._begin([payload] if accepted else [], accepted, refused)
 
     async def take_one(self, item: pb.IngestInput) -> int:
         """Append one input and return its position; raises what is wrong with it."""
@@ -86,7 +112,7 @@ class Gateway:
         self._stamps.begin()
         packer = Packer(self._traceparent())
         packer.add_change("schema", extension, "", self._stamps.last_ms)
-        return (await asyncio.shield(self._begin(packer, 1, ()))).revision
+        return (await asyncio.shield(self._begin(packer.payloads(), 1, ()))).revision
 
     async def drain(self) -> None:
         """Return once everything that was begun is on disk or has failed."""
@@ -94,9 +120,9 @@ class Gateway:
             await asyncio.wait(self._underway)
 
     def _begin(
-        self, packer: Packer, accepted: int, refused: Sequence[Refusal]
+        self, payloads: Sequence[bytes], accepted: int, refused: Sequence[Refusal]
     ) -> asyncio.Future[Receipt]:
-        answer = asyncio.ensure_future(self._finish(packer.payloads(), accepted, tuple(refused)))
+        answer = asyncio.ensure_future(self._finish(payloads, accepted, tuple(refused)))
         self._underway.add(answer)
         answer.add_done_callback(self._ended)
         return answer
@@ -169,6 +195,17 @@ class Batch:
         tick_ms = self._stamps.take(stamp_ms)
         if tick_ms is not None:
             self.packer.add_tick(tick_ms)
+
+
+def _refusal(
+    row: int, item: pb.IngestInput, stamp_ms: int, declared: DeclaredKinds
+) -> Refusal | None:
+    """Return why an event is refused, None where it is not."""
+    try:
+        checks.check_event(item.event, stamp_ms, declared)
+    except DomainError as error:
+        return Refusal(row, checks.input_id(item), error)
+    return None
 
 
 def _checked_change(

@@ -14,18 +14,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_inputs import T0, value
+from profile_intake import Intake
 from profile_world import World, reason_of, running
 
 from coterie.log.v1 import inbound_pb2
 from coterie.profile.v1 import columns_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import event_pb2
+from segcore.rule import Kind
 from services.host.event_columns import Lines, event_columns
 from services.kit.clock import ManualClock
-from services.kit.errors import InvalidArgument
-from services.profile.columns import expand, inputs_of
+from services.kit.errors import Exhausted, InvalidArgument
+from services.profile.checks import DeclaredKinds, check_event
+from services.profile.column_packs import sheet
+from services.profile.columns import check_way, expand
 
-TEXTS = st.sampled_from(["", "a", "shoe", "é", "x" * 300])
+TEXTS = st.sampled_from(["a", "a", "shoe", "shoe", "é", "x" * 128, "", "x" * 300, "nul\0", "u\x1f"])
+DECLARED = DeclaredKinds({}, {"total": Kind.NUMBER, "flag": Kind.FLAG, "date": Kind.TEXT})
 PROPERTIES: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXTS,
     "number": st.floats(allow_nan=False, allow_infinity=False),
@@ -113,6 +118,69 @@ def _plain(row: event_pb2.Event, name: str) -> object:
 @given(rows=events())
 def test_rows_that_went_through_columns_are_the_same_rows(rows: list[event_pb2.Event]) -> None:
     assert [each.event for each in expand(columns_of(rows))] == rows
+
+
+def _packed(rows: list[event_pb2.Event]) -> tuple[inbound_pb2.InboundPack, list[tuple[int, str]]]:
+    """Return the record of the rows that pass, and the others with why, as intake does."""
+    pack, refused = inbound_pb2.InboundPack(), []
+    for index, row in enumerate(rows):
+        try:
+            check_event(row, T0, DECLARED)
+        except InvalidArgument as error:
+            refused.append((index, error.message))
+        else:
+            pack.inputs.add(input_id=row.event_id, received_ms=T0, traceparent="t", event=row)
+    return pack, refused
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=events())
+def test_what_is_written_at_once_is_what_rows_become(rows: list[event_pb2.Event]) -> None:
+    pack, refused = _packed(rows)
+    written = sheet(columns_of(rows), T0, DECLARED)
+    assert np.flatnonzero(~written.sound).tolist() == [index for index, _ in refused]
+    assert inbound_pb2.InboundPack.FromString(written.payload(T0, "t")) == pack
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=events())
+def test_intake_takes_and_refuses_columns_as_rows(rows: list[event_pb2.Event]) -> None:
+    by_row, by_column = Intake(declared=DECLARED), Intake(declared=DECLARED)
+    first = by_row.take(*[pb.IngestInput(event=row) for row in rows])
+    second = by_column.take_columns(columns_of(rows))
+    assert by_column.records == by_row.records
+    assert [(each.index, each.input_id, each.error.message) for each in second.refused] == [
+        (each.index, each.input_id, each.error.message) for each in first.refused
+    ]
+    assert (second.revision, second.accepted) == (first.revision, first.accepted)
+
+
+def test_columns_that_say_when_they_are_received_go_by_rows() -> None:
+    columns = _whole()
+    columns.received_time_ms = np.array([T0 + 5, T0 + 9], "<i8").tobytes()
+    columns.identities[0].values.codes = bytes(8)
+    intake = Intake(virtual=True)
+    assert intake.take_columns(columns).accepted == 2
+    inputs = [each for pack in intake.records for each in pack.inputs]
+    assert [each.received_ms for each in inputs] == [T0 + 4, T0 + 5, T0 + 8, T0 + 9]
+
+
+def test_columns_larger_than_a_record_become_several() -> None:
+    ids = [f"event-{number}" for number in range(1000)]
+    notes = {f"note-{each}": ["x" * 1000] * 1000 for each in range(3)}
+    columns = event_columns(ids, "view", {"crm": ["1"] * 1000}, properties=notes)
+    intake = Intake()
+    assert intake.take_columns(columns).accepted == 1000
+    assert len(intake.records) > 1
+    assert [each.input_id for pack in intake.records for each in pack.inputs] == ids
+
+
+def test_a_full_backlog_refuses_columns() -> None:
+    intake = Intake()
+    for _ in range(11):
+        intake.take_columns(_whole())
+    with pytest.raises(Exhausted):
+        intake.take_columns(_whole())
 
 
 def test_arrays_do_as_well_as_lists() -> None:
@@ -226,9 +294,13 @@ NO_CODE = b"\xff" * 4
 def test_a_column_of_a_wrong_form_is_refused_by_its_place(
     field: str, content: Any, place: str
 ) -> None:
-    with pytest.raises(InvalidArgument) as refusal:
-        expand(_broken(field, content))
-    assert refusal.value.message.startswith(f"{place}: expected")
+    columns = _broken(field, content)
+    for read in (expand, lambda each: sheet(each, T0, DeclaredKinds())):
+        if read is not expand and field == "received_time_ms":
+            continue  # such a batch goes by rows
+        with pytest.raises(InvalidArgument) as refusal:
+            read(columns)
+        assert refusal.value.message.startswith(f"{place}: expected")
 
 
 def test_a_property_without_values_is_refused() -> None:
@@ -248,11 +320,10 @@ def test_too_many_columns_are_refused() -> None:
 
 
 def test_a_batch_is_rows_or_columns() -> None:
-    rows = pb.IngestBatchRequest(inputs=[pb.IngestInput()])
-    assert inputs_of(rows) == rows.inputs
-    assert len(inputs_of(pb.IngestBatchRequest(columns=_whole()))) == 2
+    check_way(pb.IngestBatchRequest(inputs=[pb.IngestInput()]))
+    check_way(pb.IngestBatchRequest(columns=_whole()))
     with pytest.raises(InvalidArgument, match="either"):
-        inputs_of(pb.IngestBatchRequest(inputs=[pb.IngestInput()], columns=_whole()))
+        check_way(pb.IngestBatchRequest(inputs=[pb.IngestInput()], columns=_whole()))
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,72 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
 from profile_inputs import EMAIL, IN, T0, attributes, consent, event, input_of, stamp
+from profile_intake import Intake
 
-from coterie.log.v1 import inbound_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import change_pb2
-from segcore.rule import Kind
-from services.kit.clock import Clock, ManualClock
 from services.kit.errors import DomainError, Exhausted, InvalidArgument, Unavailable
 from services.profile import limits
-from services.profile.backlog import Backlog
-from services.profile.checks import DeclaredKinds
-from services.profile.intake import Gateway, Receipt
-from services.profile.stamps import Stamps
+from services.profile.intake import Receipt
 
 PERSONAL = "ada@example.org"
-
-
-@dataclass
-class Intake:
-    """A gateway with a clock that stands, and a log that is a list."""
-
-    virtual: bool = False
-    now_ms: int = T0
-    applied_seq: int = 0
-    records: list[inbound_pb2.InboundPack] = field(default_factory=list)
-    failure: Exception | None = None
-    gate: asyncio.Event | None = None
-
-    def __post_init__(self) -> None:
-        self.clock = ManualClock(self.now_ms)
-        clock: Clock = self.clock
-        self.gateway = Gateway(
-            self.append,
-            Stamps(clock, self.clock if self.virtual else None),
-            Backlog(lambda: self.applied_seq, 10, 0),
-            lambda: DeclaredKinds({}, {"total": Kind.NUMBER}),
-            lambda: "trace",
-        )
-
-    async def append(self, payloads: Sequence[bytes]) -> int:
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.records += [inbound_pb2.InboundPack.FromString(one) for one in payloads]
-        return len(self.records)
-
-    def take(self, *inputs: pb.IngestInput) -> Receipt:
-        async def taken() -> Receipt:
-            return await self.gateway.take(inputs)
-
-        return asyncio.run(taken())
-
-    def inbound(self) -> list[inbound_pb2.Inbound]:
-        return [one for pack in self.records for one in pack.inputs]
-
-    def stamps(self) -> list[int]:
-        """Return the stamps in the log, those of ticks as negative numbers, both from T0."""
-        return [
-            -(one.received_ms - T0) if one.HasField("tick") else one.received_ms - T0
-            for one in self.inbound()
-        ]
 
 
 def _event(event_id: str, received: int | None = None) -> pb.IngestInput:
