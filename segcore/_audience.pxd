@@ -1,27 +1,25 @@
-"""One audience: its program, and a byte for each profile."""
+"""One audience: its rule over signals, and the signal that it is."""
 
 from libc.stdint cimport int32_t, uint32_t
 
-from segcore._columns cimport ByteColumn
-from segcore._program cimport Program
+from segcore._bits cimport Bits
+from segcore._logic cimport Logic, Signal
 
 
 cdef class Audience:
     cdef readonly str audience_id
     cdef readonly uint32_t version
     cdef readonly object rule
-    cdef readonly int32_t rank
-    cdef readonly bint active
-    cdef bint queued
-    cdef bint at_birth
-    cdef Program program
-    cdef ByteColumn members
-    cdef readonly list leaves
+    cdef readonly uint32_t rank
+    cdef readonly Signal signal
+    cdef readonly Logic logic
+    cdef readonly list nodes
     cdef readonly list parents
-    cdef readonly list children
-
+    cdef readonly bint active
+    cdef readonly bint at_birth
     cdef inline bint has(self, uint32_t ordinal) noexcept nogil:
-        return self.members.peek(ordinal)
+        """Tell whether the profile is a member."""
+        return self.signal.bits.get(ordinal)
 
-    cdef int put(self, uint32_t ordinal, bint member) except -1 nogil
-    cdef object ordinals(self)
+    cdef int evaluate_all(self, Bits known, Bits members) except -1 nogil
+    cdef int take(self, Bits members) except -1

@@ -1,49 +1,41 @@
-"""One audience: its program, and a byte for each profile.
+"""One audience: its rule over signals, and the signal that it is.
 
 The place of ordinal 0, which nobody has, tells whether the rule holds for a person of whom nothing
 is known.
 """
 
-from array import array
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
 
 
 cdef class Audience:
     """`rank` is its place in the order of evaluation: after every audience that it refers to."""
 
-    def __cinit__(self, str audience_id, uint32_t version, object rule, int32_t rank):
+    def __cinit__(self, str audience_id, uint32_t version, object rule):
         self.audience_id = audience_id
         self.version = version
         self.rule = rule
-        self.rank = rank
-        self.members = ByteColumn()
-        self.leaves = []
+        self.signal = Signal()
+        self.nodes = []
         self.parents = []
-        self.children = []
 
-    cdef int put(self, uint32_t ordinal, bint member) except -1 nogil:
-        """Set a membership."""
-        if ordinal >= self.members.size:
-            if not member:
-                return 0
-            self.members.resize(ordinal + 1)
-        self.members.put(ordinal, member)
+    cdef int evaluate_all(self, Bits known, Bits members) except -1 nogil:
+        """Write to `members` for whom the rule holds, of those who are known."""
+        cdef Py_ssize_t place
+        cdef uint64_t word
+        for place in range(known.word_count):
+            if known.words[place]:
+                word = self.logic.word(place) & known.words[place]
+                if word:
+                    members.resize(max(members.word_count, place + 1))
+                    members.words[place] = word
         return 0
 
-    cdef object ordinals(self):
-        """Return the members as an ascending array of 32-bit ordinals."""
-        cdef object found = array("I")
-        cdef Py_ssize_t count = 0
-        cdef Py_ssize_t ordinal
-        cdef uint32_t[::1] view
-        for ordinal in range(1, self.members.size):
-            count += self.members.get(ordinal)
-        found = array("I", bytes(4 * count))
-        if not count:
-            return found
-        view = found
-        count = 0
-        for ordinal in range(1, self.members.size):
-            if self.members.get(ordinal):
-                view[count] = <uint32_t> ordinal
-                count += 1
-        return found
+    cdef int take(self, Bits members) except -1:
+        """Let these be the members; nobody is queued by it."""
+        cdef Bits bits = self.signal.bits
+        if bits.word_count < members.word_count:
+            bits.resize(members.word_count)
+        memset(bits.words, 0, bits.word_count * sizeof(uint64_t))
+        memcpy(bits.words, members.words, members.word_count * sizeof(uint64_t))
+        return 0

@@ -1,7 +1,8 @@
 """The engine as services use it: the live kernel, and its state as sections of bytes.
 
-What is written are the histories, the memberships, the definitions and the clock. Leaves, timers
-and the hash table of texts are built anew on load, by the kernels that run live.
+What is written are the histories, or how long their files are, the memberships, the definitions and
+the clock. Nodes, timers and the hash table of texts are built anew on load, by the kernels that run
+live.
 """
 
 from __future__ import annotations
@@ -9,51 +10,44 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from array import array
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
-from segcore._handover import HandoverEngine
+from segcore._definitions import DefinitionEngine
+from segcore.changes import Definition
 from segcore.rule_json import from_json, to_json
 
 FORMAT = 2
 """The version of what `dump` writes."""
 
 
-class Engine(HandoverEngine):
+class Engine(DefinitionEngine):
     """The state of one partition; see `LiveEngine` for what comes in and what is asked.
 
-    `HandoverEngine` says how a person leaves it for another partition's, and comes.
+    `PeopleEngine` says how a person leaves it for another partition's, and comes;
+    `DefinitionEngine` how audiences come to be.
     """
 
     __slots__ = ()
 
     def dump(self) -> dict[str, bytes]:
-        """Return the whole state in named sections."""
+        """Return the whole state in named sections; what lies in files is there by its length."""
         head = {
             "format": FORMAT,
             "byte_order": sys.byteorder,
+            "partition": self.partition,
             "now_ms": self.now_ms,
             "horizon_ms": self.horizon_ms,
             "arrivals": self.arrivals,
-            "layout": self._layout(),
-            "audiences": [
-                {
-                    "audience_id": audience.audience_id,
-                    "version": audience.version,
-                    "rule": to_json(audience.rule),
-                    "active": audience.active,
-                }
-                for audience in self.audiences()
-            ],
+            "layout": self.layout(),
+            "audiences": [_kept(audience) for audience in self.audiences()],
         }
-        sections = {"engine": json.dumps(head, sort_keys=True).encode()}
-        for name, column in self._columns().items():
-            sections[name] = column.to_bytes()
+        sections = {"engine": json.dumps(head, sort_keys=True).encode(), **self.dump_columns()}
         for audience in self.audiences():
-            sections[f"members.{audience.audience_id}"] = self._ordinals(
-                audience.audience_id
-            ).tobytes()
+            if audience.active:
+                members = self.members(audience.audience_id)
+                sections[f"members.{audience.audience_id}"] = members.serialize()
         return sections
 
     def state_hash(self) -> str:
@@ -68,10 +62,17 @@ class Engine(HandoverEngine):
         return digest.hexdigest()
 
     @classmethod
-    def load(cls, sections: Mapping[str, bytes]) -> Self:
+    def load(
+        cls,
+        sections: Mapping[str, bytes],
+        directory: Path | None = None,
+        partition: int = 0,
+        zone: str = "UTC",
+    ) -> Self:
         """Return an engine with the state that `dump` gave; builds begin anew.
 
-        Raises ValueError or KeyError where the sections are not of one dump.
+        Raises ValueError or KeyError where the sections are not of one dump, or not of what lies in
+        the directory.
         """
         head = json.loads(sections["engine"])
         if head["format"] != FORMAT or head["byte_order"] != sys.byteorder:
@@ -79,15 +80,25 @@ class Engine(HandoverEngine):
                 f"expected format {FORMAT}, {sys.byteorder} endian; "
                 f"found {head['format']}, {head['byte_order']}"
             )
-        engine = cls()
-        engine._lay_out(head["layout"])
-        for name, column in engine._columns().items():
-            column.load(sections[name])
-        engine._restore(head["now_ms"], head["horizon_ms"], head["arrivals"])
+        if head["partition"] != partition:
+            raise ValueError(f"expected partition {partition}, found {head['partition']}")
+        engine = cls(directory, partition, zone)
+        engine.load_columns(sections, head["layout"])
+        engine.set_clock(head["now_ms"], head["horizon_ms"], head["arrivals"])
         for kept in head["audiences"]:
-            engine.add_audience(kept["audience_id"], kept["version"], from_json(kept["rule"]))
-            if kept["active"]:
-                members = array("I")
-                members.frombytes(sections[f"members.{kept['audience_id']}"])
-                engine._reopen(kept["audience_id"], members)
+            engine.restore_audience(
+                kept["audience_id"],
+                kept["version"],
+                from_json(kept["rule"]),
+                sections[f"members.{kept['audience_id']}"] if kept["active"] else None,
+            )
         return engine
+
+
+def _kept(audience: Definition) -> dict[str, object]:
+    return {
+        "audience_id": audience.audience_id,
+        "version": audience.version,
+        "rule": to_json(audience.rule),
+        "active": audience.active,
+    }

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from segcore.changes import Change, Merged
 from segcore.engine import Engine
 from segcore.history import AttributeChange, Event, History, PropertyValue
-from segcore.reference import evaluate
-from segcore.rule import Expression
+from segcore.reference import evaluate, nodes_of
+from segcore.rule import Bucket, Expression
 
 Members = dict[str, set[int]]
 
@@ -60,6 +60,7 @@ class World:
                     at_ms,
                     lambda parent, ordinal=ordinal: ordinal in members[parent],  # type: ignore[misc]
                     settled=phase,
+                    profile_id=ordinal,
                 )
                 assert isinstance(holds, bool)
                 if holds:
@@ -147,8 +148,14 @@ class World:
         if self.twin is not None:
             self.twin.take_in(guest, departed)
         self.people[guest] = person
-        self.check(None, [])
+        if not self.draws_lots():
+            self.check(None, [])
         return guest
+
+    def draws_lots(self) -> bool:
+        """Tell whether a rule asks for a bucket: a guest's is another than it was elsewhere."""
+        nodes = (node for rule in self.rules.values() for node in nodes_of(rule))
+        return any(isinstance(node, Bucket) for node in nodes)
 
     def advance(self, step_ms: int, *, inclusive: bool) -> None:
         """Let time pass; each change has to come at the instant at which the reference flips."""

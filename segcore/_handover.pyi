@@ -1,6 +1,0 @@
-from segcore._engine import LiveEngine
-from segcore.changes import Departed
-
-class HandoverEngine(LiveEngine):
-    def forget(self, ordinal: int) -> Departed: ...
-    def take_in(self, ordinal: int, departed: Departed) -> None: ...

@@ -1,0 +1,48 @@
+"""What is true of whom, as bits, and programs over words of them."""
+
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+from segcore._bits cimport Bits
+
+
+cdef class Queue:
+    cdef uint64_t* words
+    cdef Py_ssize_t word_count
+    cdef Py_ssize_t least
+    cdef int room(self, Py_ssize_t ranks) except -1
+    cdef inline void add(self, uint32_t rank) noexcept nogil:
+        """Queue a rank, once."""
+        cdef Py_ssize_t word = rank >> 6
+        self.words[word] |= <uint64_t> 1 << (rank & 63)
+        if word < self.least:
+            self.least = word
+
+    cdef Py_ssize_t take(self) noexcept nogil
+    cdef void empty(self) noexcept nogil
+
+
+cdef class Signal:
+    cdef readonly Bits bits
+    cdef uint32_t* watchers
+    cdef Py_ssize_t watcher_count
+    cdef int watch(self, uint32_t rank) except -1
+    cdef void unwatch(self) noexcept
+    cdef int put(self, uint32_t ordinal, bint value, Queue queue) except -1
+
+
+cdef struct Step:
+    int32_t op
+    int32_t argument
+
+
+cdef class Logic:
+    cdef Step* steps
+    cdef Py_ssize_t step_count
+    cdef uint64_t* stack
+    cdef tuple signals
+    cdef uint64_t*** sources
+    cdef Py_ssize_t** sizes
+    cdef uint64_t word(self, Py_ssize_t place) noexcept nogil
+    cdef inline bint holds(self, uint32_t ordinal) noexcept nogil:
+        """Tell whether the program is true of one profile."""
+        return self.word(ordinal >> 6) >> (ordinal & 63) & 1
