@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from segcore.describe import describe
@@ -9,16 +11,22 @@ from segcore.explain import Clause, explain
 from segcore.history import Event, History, Item
 from segcore.rule import (
     MICRO,
+    Age,
     Aggregate,
     All,
+    Anniversary,
     AnyOf,
     Arithmetic,
     Attribute,
+    Bucket,
     Compare,
     Comparison,
     EventField,
     Expression,
     Fold,
+    Follow,
+    FormText,
+    Has,
     InAudience,
     ItemField,
     Kind,
@@ -28,12 +36,16 @@ from segcore.rule import (
     Operator,
     Rows,
     Scope,
+    Shift,
+    Size,
     TestText,
+    TextForm,
     TextTest,
     Truth,
 )
 
 NOW = 1000
+visits = Rows(Scope.EVENT, ("visit",))
 bought = Aggregate(Rows(Scope.EVENT, ("purchase",), None, 100), Fold.COUNT, at=0)
 lines = Aggregate(Rows(Scope.ITEM, ("purchase",)), Fold.EXISTS, at=50)
 two = Literal(2 * MICRO, Kind.NUMBER)
@@ -75,7 +87,23 @@ def test_witnesses_are_the_newest_rows_and_of_one_instant_the_greater_id_and_lat
     assert (rows.row_count, len(rows.witnesses)) == (9, 5)
 
 
+def test_each_clause_changes_at_its_own_instant() -> None:
+    aged = Compare(Comparison.GE, Age(Aggregate(visits, Fold.LATEST)), Literal(100, Kind.SPAN))
+    older = Aggregate(replace(visits, older_ms=60), Fold.EXISTS)
+    rule = AnyOf((aged, older, InAudience("recent"), Truth(vip)))
+    recent = Aggregate(replace(visits, last_ms=75), Fold.EXISTS)
+    history = History((Event("v", "visit", 950, 950, "crm:1", {}),))
+    found = explain(rule, history, NOW, lambda _: True, rules={"recent": recent})
+    assert (found.value, found.next_change_ms) == (True, None)
+    assert [each.next_change_ms for each in found.children] == [1050, 1010, 1025, None]
+    (age,) = found.children[0].children
+    assert (age.value, age.value_kind, age.next_change_ms) == (50, Kind.SPAN, None)
+    assert age.children[0].value == 950
+
+
 total = EventField("total", Kind.NUMBER)
+DAY = 86_400_000
+sku = ItemField("sku", Kind.TEXT)
 price = ItemField("price", Kind.NUMBER)
 quantity = ItemField("quantity", Kind.NUMBER)
 vip = Attribute("loyalty.vip", Kind.FLAG)
@@ -134,6 +162,86 @@ dress = Compare(Comparison.EQ, ItemField("brand", Kind.TEXT), Literal('A "B"', K
             Aggregate(Rows(Scope.EVENT, ("a",), None, 90 * 60_000), Fold.COUNT),
             'events("a").last(minutes(90)).count()',
         ),
+        (
+            Aggregate(
+                Rows(
+                    Scope.ITEM,
+                    ("add_to_cart",),
+                    None,
+                    14 * DAY,
+                    older_ms=3 * DAY,
+                    key=sku,
+                    follows=(
+                        Follow(Rows(Scope.ITEM, ("purchase",), key=sku), None, absent=True),
+                        Follow(Rows(Scope.ITEM, ("visit",), key=sku), 2 * DAY, absent=False),
+                    ),
+                ),
+                Fold.EXISTS,
+            ),
+            (
+                'items("add_to_cart").last(days(14)).olderThan(days(3)).by(item.sku)'
+                '.notFollowedBy(items("purchase").by(item.sku))'
+                '.followedBy(items("visit").by(item.sku), days(2)).exists()'
+            ),
+        ),
+        (
+            Aggregate(
+                Rows(
+                    Scope.EVENT,
+                    ("a",),
+                    calendar_days=7,
+                    from_times=(Attribute("signup_at", Kind.TIME), Literal(0, Kind.TIME)),
+                    until_times=(Shift(Attribute("signup_at", Kind.TIME), -DAY),),
+                ),
+                Fold.LATEST,
+            ),
+            (
+                'events("a").calendarDays(7)'
+                ".between(profile.signup_at, profile.signup_at - days(1))"
+                '.since(timestamp("1970-01-01T00:00:00Z")).latest()'
+            ),
+        ),
+        (
+            Aggregate(
+                Rows(Scope.EVENT, ("a",), until_times=(Attribute("signup_at", Kind.TIME),)),
+                Fold.DISTINCT,
+                EventField("id", Kind.TEXT),
+            ),
+            (
+                'events("a").between(timestamp("0001-01-01T00:00:00Z"), profile.signup_at)'
+                ".distinct(event.id)"
+            ),
+        ),
+        (
+            Compare(
+                Comparison.GE,
+                Age(Aggregate(Rows(Scope.EVENT, ("a",)), Fold.LATEST)),
+                Literal(90 * DAY, Kind.SPAN),
+            ),
+            'age(events("a").latest()) >= days(90)',
+        ),
+        (
+            Compare(Comparison.LT, Age(Attribute("w", Kind.TIME)), Literal(-DAY, Kind.SPAN)),
+            "age(profile.w) < -days(1)",
+        ),
+        (
+            Compare(Comparison.LT, Bucket('"s'), Literal(100_000, Kind.NUMBER)),
+            'bucket("\\"s") < 0.1',
+        ),
+        (Not(Anniversary(Attribute("born", Kind.DATE))), "!anniversary(profile.born)"),
+        (
+            Compare(Comparison.LT, Attribute("born", Kind.DATE), Literal(11_016, Kind.DATE)),
+            'profile.born < date("2000-02-29")',
+        ),
+        (
+            Not(Has(FormText(TextForm.LOWER, tier), Attribute("tags", Kind.TEXTS))),
+            "!(profile.loyalty.tier.lowerAscii() in profile.tags)",
+        ),
+        (
+            Compare(Comparison.EQ, Attribute("tags", Kind.TEXTS), Literal(("a", '"'), Kind.TEXTS)),
+            'profile.tags == ["a", "\\""]',
+        ),
+        (Compare(Comparison.GE, Size(tier), two), "size(profile.loyalty.tier) >= 2"),
     ],
 )
 def test_a_rule_reads_as_it_would_be_written(expression: Expression, text: str) -> None:
