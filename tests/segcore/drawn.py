@@ -355,11 +355,12 @@ attribute_values = st.lists(
     st.sampled_from(tuple(NAMES)).flatmap(_attribute), min_size=1, max_size=3
 ).map(dict)
 
+_ORDER_OF = {Comparison.EQ: Comparison.GE, Comparison.NE: Comparison.LT}
 _SPANS = ("last_ms", "older_ms", "within_ms", "span_ms")
 
 
 def writable(node: Any) -> Any:
-    """Return a rule as it can be written: windows of whole seconds, numbers within the limit."""
+    """Return a rule as it can be written: in whole seconds, within limits, ages in order alone."""
     if isinstance(node, tuple):
         return tuple(writable(part) for part in node)
     if not is_dataclass(node) or isinstance(node, type):
@@ -368,6 +369,8 @@ def writable(node: Any) -> Any:
     for name in _SPANS:
         if values.get(name) is not None:
             values[name] *= 1000
+    if isinstance(node, Compare) and Age in (type(node.left), type(node.right)):
+        values["comparison"] = _ORDER_OF.get(node.comparison, node.comparison)
     if isinstance(node, Literal) and node.kind is Kind.SPAN:
         values["value"] = node.value * 1000
     if isinstance(node, Literal) and node.kind is Kind.NUMBER:
