@@ -49,13 +49,13 @@ def test_what_only_happenings_change_is_left_to_the_journey(
     assert describe(again.expression) == describe(found.expression)
 
 
+BOUGHT = 'items("purchase").since(entry)'
 MOVING = [
     ('events("return").since(entry).last(days(1)).exists()', 1, "with `last`"),
     ('events("return").since(entry).olderThan(days(1)).exists()', 1, "with `olderThan`"),
     ("trigger.gift && age(trigger.occurred_at) > days(2)", 17, "with `age`"),
     (
-        'items("return").since(entry).notFollowedBy(events("store_entry").since(entry)'
-        ", hours(1)).exists()",
+        f'items("return").since(entry).notFollowedBy({BOUGHT}, days(1)).exists()',
         30,
         "with `notFollowedBy`",
     ),
