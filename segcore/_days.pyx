@@ -6,7 +6,6 @@ its first part. A table is made once for each zone of a process and is never fre
 """
 
 from datetime import datetime, timedelta
-from functools import cache
 
 from libc.stdlib cimport calloc, free
 
@@ -153,11 +152,17 @@ def anniversary_from(int64_t born, int64_t today):
     return next_anniversary(born, today)
 
 
-@cache
+cdef dict KNOWN = {}
+
+
 def days_of(str name):
     """Return the days of the zone of this name, None where the tz database has none such."""
-    zone = zone_named(name)
-    return None if zone is None else Days(name, spans_of(zone))
+    if name not in KNOWN:
+        zone = zone_named(name)
+        if zone is None:
+            return None
+        KNOWN[name] = Days(name, spans_of(zone))
+    return KNOWN[name]
 
 
 def spans_of(zone):

@@ -10,6 +10,7 @@ from segcore._person import Condition, OnePerson
 from segcore.calendar import DAY_MS, HOUR_MS, day_of
 from segcore.condition_plan import plan_condition
 from segcore.history import AttributeChange, Event, History, Item, PropertyValue
+from segcore.reference import evaluate
 from segcore.rule import (
     MICRO,
     Age,
@@ -164,6 +165,28 @@ def test_local_days_end_at_the_persons_midnight() -> None:
     assert own.holds(1, end - 1, end - 1) == (True, end)
     assert own.holds(1, end, end - 1) == (True, end)
     assert own.holds(1, end, end) == (False, None)
+
+
+def test_a_day_that_comes_twice_is_that_of_the_reference() -> None:
+    """Clocks in St. John's went back from one minute past midnight to 23:01 of the day before."""
+    midnight = day_of(2006, 10, 29) * DAY_MS + 5 * HOUR_MS // 2
+    minute = HOUR_MS // 60
+    zone = "America/St_Johns"
+    rows = Rows(Scope.EVENT, ("view",), calendar_days=1)
+    rules: list[Expression] = [Aggregate(rows, Fold.EXISTS)]
+    rules.append(Anniversary(Literal(day_of(1990, 10, 28), Kind.DATE)))
+    rules.append(Anniversary(Literal(day_of(1990, 10, 29), Kind.DATE)))
+    instants = [midnight + step * minute for step in (-70, -1, 0, 1, 2, 30, 59, 60, 61, 62, 90)]
+    for rule in rules:
+        for occurred_ms in instants:
+            history = History((event("view", occurred_ms),))
+            condition = OnePerson(history, zone).condition(plan_condition(rule))
+            for now_ms in (each for each in instants if each >= occurred_ms):
+                holds, next_ms = condition.holds(1, now_ms, now_ms)
+                for later in (each for each in instants if each >= now_ms):
+                    if next_ms is None or later < next_ms:
+                        found = evaluate(rule, history, later, lambda _: False, zone=zone)
+                        assert found is holds
 
 
 def test_an_anniversary_lasts_a_local_day() -> None:
