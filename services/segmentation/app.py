@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from segcore.explain import Clause, explain
+from segcore.flip import smallest_change
 from segcore.rule_json import from_json, to_json
+from segcore.steps import Step
 from services.kit.errors import AlreadyExists, InvalidArgument
 from services.kit.freshness import Freshness
 from services.kit.ids import new_id, profile_id
@@ -25,12 +27,13 @@ EXPLAINERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one person is in one audience or is not, at one instant."""
+    """Why one person is in one audience or is not, at one instant, and what would change that."""
 
     membership: Membership
     clause: Clause
     definition: Definition
     time_ms: int
+    steps: tuple[Step, ...]
 
 
 class Audiences:
@@ -138,10 +141,10 @@ class Audiences:
                 if it.state is State.ACTIVE and partition.is_member(each, ordinal)
             }
         rules = {each: from_json(it.rule_json) for each, it in definitions.items()}
-        clause = explain(
-            rules[audience_id], history, now_ms, inside.__contains__, settled=settled, rules=rules
-        )
-        return Explanation(membership, clause, definitions[audience_id], now_ms)
+        asked = (rules[audience_id], history, now_ms, inside.__contains__)
+        clause = explain(*asked, settled=settled, rules=rules, profile_id=whole_id)
+        steps = smallest_change(*asked, settled=settled, rules=rules, profile_id=whole_id)
+        return Explanation(membership, clause, definitions[audience_id], now_ms, steps or ())
 
 
 def exists(audience_id: str) -> AlreadyExists:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.type.v1 import identity_pb2
 from segcore.describe import describe
 from segcore.explain import Clause, Witness
-from segcore.reference import Value
-from segcore.rule import MICRO, Kind
 from services.kit.rpc.times import timestamp
 from services.kit.rules import clause_text
 from services.segmentation import rendering
 from services.segmentation.app import Explanation
+from services.segmentation.domain import Definition
+from services.segmentation.values import show_value
+from services.segmentation.wording import sentence
 
-MISSING = "missing"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PUBLISHED = "published from outside"
 
 
 def render_explanation(found: Explanation) -> pb.ExplainResponse:
     """Return the whole answer."""
     return pb.ExplainResponse(
         membership=rendering.membership(found.membership),
-        clause=_clause(found.clause, found.definition.rule_text),
+        clause=_whole(found.clause, found.definition),
         time=timestamp(found.time_ms),
+        smallest_change=[
+            sentence(each, found.definition.rule_text)
+            for each in found.steps
+            if not found.definition.publication_id
+        ],
     )
+
+
+def _whole(clause: Clause, definition: Definition) -> audience_pb2.Clause:
+    if not definition.publication_id:
+        return _clause(clause, definition.rule_text)
+    return audience_pb2.Clause(text=PUBLISHED, value=show_value(clause.value, clause.value_kind))
 
 
 def _clause(clause: Clause, rule_text: str) -> audience_pb2.Clause:
@@ -51,30 +60,3 @@ def _witness(witness: Witness) -> audience_pb2.Witness:
         sku=witness.sku or "",
         came_with=identity_pb2.Identity(namespace=namespace, value=value),
     )
-
-
-def show_value(value: Value, kind: Kind | None) -> str:  # noqa: PLR0911
-    """Return a clause's value as people read it.
-
-    >>> show_value(2_500_000, Kind.NUMBER), show_value(True, Kind.FLAG), show_value(None, Kind.TEXT)
-    ('2.5', 'true', 'missing')
-    """
-    match value:
-        case None:
-            return MISSING
-        case bool():
-            return "true" if value else "false"
-        case int() if kind is Kind.TIME:
-            return (EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
-        case int() if kind is Kind.DATE:
-            return (EPOCH + timedelta(days=value)).date().isoformat()
-        case int() if kind is Kind.SPAN:
-            return str(timedelta(milliseconds=value))
-        case tuple():
-            return ", ".join(value)
-        case int():
-            whole, part = divmod(abs(value), MICRO)
-            sign = "-" if value < 0 else ""
-            return f"{sign}{whole}.{part:06}".rstrip("0").rstrip(".")
-        case _:
-            return value

@@ -14,6 +14,7 @@ from pyroaring import BitMap
 
 from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
+from services.kit.ids import profile_id
 from services.segmentation import domain
 from services.segmentation.domain import (
     Belongings,
@@ -26,6 +27,7 @@ from services.segmentation.domain import (
 )
 from services.segmentation.records import Records
 from services.segmentation.versions import Moved, Versions
+from services.segmentation.witnessing import rule_over_items, witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +257,11 @@ class Partition:
         """Keep one more extension of the schema, as it stood in the log."""
         self.extensions.append(extension)
 
-    def membership(self, audience_id: str, ordinal: int, profile_id: int) -> domain.Membership:
+    def membership(self, audience_id: str, ordinal: int, person: int) -> domain.Membership:
         """Return whether a person is in an audience; the audience is active."""
         member = self.is_member(audience_id, ordinal)
         change = self.records.find(audience_id, ordinal)
-        return domain.Membership(audience_id, profile_id, member, change)
+        return domain.Membership(audience_id, person, member, change)
 
     def knows(self, ordinal: int) -> bool:
         """Tell whether a profile with this ordinal was ever given out: ordinals are dense."""
@@ -325,5 +327,27 @@ class Partition:
         self.records.keep(audience_id, ordinal, record)
         sequence = self.sequences[ordinal] = self.sequences.get(ordinal, 0) + 1
         return Transition(
-            audience_id, version, flip.entered, flip.at_ms, cause, cause_id, ordinal, sequence
+            audience_id,
+            version,
+            flip.entered,
+            flip.at_ms,
+            cause,
+            cause_id,
+            ordinal,
+            sequence,
+            witnesses=self._witnesses(audience_id, flip) if flip.entered else (),
+        )
+
+    def _witnesses(self, audience_id: str, flip: Flip) -> tuple[WitnessRow, ...]:
+        """Return the rows by which somebody entered an audience of a rule over items."""
+        rule = rule_over_items(self.definitions[audience_id].rule_json)
+        if rule is None:
+            return ()
+        return witnesses(
+            self.engine,
+            rule,
+            flip.ordinal,
+            profile_id=profile_id(self.number, flip.ordinal),
+            at_ms=flip.at_ms,
+            in_audience=lambda each: self.is_member(each, flip.ordinal),
         )

@@ -50,6 +50,11 @@ def print_explanation(answer: pb.ExplainResponse, who: str) -> None:
         console.print(f"If nothing else happens, this changes at {when}.")
     else:
         console.print("Time alone does not change this.")
+    if answer.smallest_change:
+        way = "leave" if answer.membership.member else "enter"
+        console.print(f"What it would take to {way}:")
+        for each in answer.smallest_change:
+            console.print(Text(f"  • {each}"), soft_wrap=True)
 
 
 def _verdict(answer: pb.ExplainResponse, who: str) -> Text:
