@@ -8,6 +8,7 @@ import click
 
 from services.host.commands import audience_changes, audience_sets
 from services.host.commands.audience import audience
+from services.host.commands.capacity import capacity
 from services.host.commands.demo import demo
 from services.host.commands.explain import explain
 from services.host.commands.journey import journey
@@ -29,7 +30,19 @@ def coterie() -> None:
 _AUDIENCE_PARTS = (audience_changes, audience_sets)
 """They add themselves to `coterie audience` when they are imported."""
 
-for _command in (up, serve, status, demo, audience, explain, journey, template, message, replay):
+for _command in (
+    up,
+    serve,
+    status,
+    demo,
+    audience,
+    explain,
+    journey,
+    template,
+    message,
+    replay,
+    capacity,
+):
     coterie.add_command(_command)
 
 

@@ -1,0 +1,73 @@
+"""`coterie capacity`: what a machine needs for so many people, events and audiences."""
+
+from __future__ import annotations
+
+import click
+
+from services.host import report
+from services.host.capacity import Load, needs
+
+GIBIBYTE = 1 << 30
+
+
+@click.command()
+@click.option("--profiles", type=click.IntRange(min=1), required=True, help="People.")
+@click.option("--events-per-day", type=click.IntRange(min=0), required=True, help="All of them.")
+@click.option("--days", type=click.IntRange(min=1), default=365, show_default=True, help="Kept.")
+@click.option("--audiences", type=click.IntRange(min=0), default=100, show_default=True)
+@click.option(
+    "--windows",
+    type=click.IntRange(min=0),
+    help="Different windows, counts and sums in all rules; one for every two audiences if left out.",
+)
+@click.option(
+    "--active-share",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Of the people, who has something in a window at one time.",
+)
+@click.option(
+    "--moved-share",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Of the people, who ever entered or left an audience by something of their own.",
+)
+@click.option("--attributes", type=click.IntRange(min=0), default=10, show_default=True)
+@click.option("--properties", type=click.IntRange(min=0), default=4, show_default=True)
+@click.option("--items", type=click.FloatRange(min=0), default=1.0, show_default=True)
+def capacity(  # noqa: PLR0913, PLR0917  click's way
+    profiles: int,
+    events_per_day: int,
+    days: int,
+    audiences: int,
+    windows: int | None,
+    active_share: float,
+    moved_share: float,
+    attributes: int,
+    properties: int,
+    items: float,
+) -> None:
+    """Estimate memory and disk of segmentation, from what its parts were measured to cost."""
+    load = Load(
+        profiles,
+        events_per_day * days,
+        audiences,
+        audiences // 2 if windows is None else windows,
+        active_share,
+        moved_share,
+        attributes,
+        properties,
+        items,
+    )
+    found = needs(load)
+    rows = [(each.kind, _gibibytes(each.resident), _gibibytes(each.mapped)) for each in found]
+    resident, mapped = sum(each.resident for each in found), sum(each.mapped for each in found)
+    rows.append(("all", _gibibytes(resident), _gibibytes(mapped)))
+    click.echo(report.table(("state", "memory, GiB", "mapped files, GiB"), rows))
+    click.echo("Mapped files are on disk; the system keeps in memory what it has room for.")
+
+
+def _gibibytes(size: float) -> str:
+    return f"{size / GIBIBYTE:,.2f}"
