@@ -84,3 +84,4 @@ class Builds:
         for each in engine_ids:
             self._audience_of.pop(each, None)
             self._evaluated.discard(each)
+            self._engine.remove_audience(each)

@@ -1,4 +1,4 @@
-"""Why somebody is in an audience: the rows in the transition, and what would change it, in words."""
+"""Why somebody is in an audience: the rows in the transition, and what it would take, in words."""
 
 import asyncio
 from pathlib import Path

@@ -18,7 +18,7 @@ GIBIBYTE = 1 << 30
 @click.option(
     "--windows",
     type=click.IntRange(min=0),
-    help="Different windows, counts and sums in all rules; one for every two audiences if left out.",
+    help="Different counts and sums in all rules; one for every two audiences if left out.",
 )
 @click.option(
     "--active-share",
