@@ -26,9 +26,7 @@ from services.kit.rules import (
     Vocabulary,
     compile_condition,
     compile_entry,
-    compile_rule,
 )
-from services.kit.rules.supported import check_supported
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,6 @@ def compile_rules(journey: Journey, vocabulary: Vocabulary) -> Compiled:
             found = compile_condition(
                 text, vocabulary, situation, owned_id, lasting=place in lasting
             )
-            for rule in found.owned.values():
-                check_supported(rule, compile_rule(rule, vocabulary))
         except RuleError as error:
             mistakes.append(FieldMistake(paths[place], error.message))
         else:

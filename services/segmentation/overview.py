@@ -12,7 +12,6 @@ from segcore.rule import Expression
 from services.kit.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.kit.ids import ordinal_of, partition_of, profile_id
 from services.kit.rules import compile_rule
-from services.kit.rules.supported import check_supported
 from services.segmentation import wire
 from services.segmentation.definitions import Definitions
 from services.segmentation.domain import Audience, Definition, Difference, State, Version
@@ -94,9 +93,7 @@ class Overview:
         """Return the checked rule; raises InvalidArgument with the place of each mistake."""
         audiences = frozenset(each.audience_id for each in self.definitions() if not each.owner)
         extensions = tuple(self.partitions()[0].extensions)
-        rule = compile_rule(rule_text, wire.vocabulary(extensions, audiences))
-        check_supported(rule_text, rule)
-        return rule
+        return compile_rule(rule_text, wire.vocabulary(extensions, audiences))
 
     def read(self, audience_id: str) -> Audience:
         """Return an audience with its size; raises NotFound."""
