@@ -1,7 +1,8 @@
+from collections.abc import Sequence
 from typing import Any
 
 from segcore._texts import Texts
-from segcore.event_columns import EventColumns
+from segcore.event_columns import EventColumns, Interned
 
 class Batch:
     texts: Texts
@@ -9,4 +10,6 @@ class Batch:
     def __len__(self) -> int: ...
     @staticmethod
     def from_columns(texts: Texts, columns: EventColumns) -> Batch: ...
+    @staticmethod
+    def intern(texts: Texts, values: Sequence[str]) -> Interned: ...
     def to_rows(self) -> list[dict[str, Any]]: ...

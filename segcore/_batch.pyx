@@ -9,6 +9,7 @@ from libc.stdlib cimport free, realloc
 
 import numpy as np
 
+from segcore.event_columns import Interned
 from segcore.micro import TIME_LIMIT_MS
 from segcore.rule import Kind
 
@@ -128,12 +129,26 @@ cdef class Batch:
 
     def _texts(self, str what, column, Py_ssize_t count, bint optional=False):
         """Return the ids of a text column; 0 for a text that is not there."""
-        found = np.array([self.texts.intern(text) for text in column.dictionary] + [0], np.uint32)
+        found = self._interned(column.dictionary)
         codes = np.asarray(codes_of(what, column.codes, count))
         most = len(column.dictionary) - 1 + optional
         if count and codes.max() > most:
             raise ValueError(f"{what}: expected codes up to {most}, found {codes.max()}")
         return found[codes]
+
+    @staticmethod
+    def intern(Texts texts not None, values):
+        """Return a dictionary of texts for many batches."""
+        cdef list ids = [texts.intern(each) for each in values]
+        return Interned(texts, np.array([*ids, 0], np.uint32))
+
+    def _interned(self, dictionary):
+        """Return the ids of a dictionary's texts, and 0 after them."""
+        if not isinstance(dictionary, Interned):
+            dictionary = Batch.intern(self.texts, dictionary)
+        if dictionary.texts is not self.texts:
+            raise ValueError("expected a dictionary of the batch's texts, found one of others")
+        return dictionary.ids
 
     def to_rows(self):
         """Return each event as plain values, for tests; numbers as they are kept."""
@@ -249,7 +264,7 @@ def property_values(Batch batch, column, Py_ssize_t rows):
         0 <= values[present].min() and values[present].max() < len(column.dictionary)
     ):
         raise ValueError(f"{column.name}: expected codes below {len(column.dictionary)}")
-    found = np.array([batch.texts.intern(text) for text in column.dictionary] or [0], np.int64)
+    found = batch._interned(column.dictionary).astype(np.int64)
     return found[np.where(present, values, 0)]
 
 

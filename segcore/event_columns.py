@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._texts import Texts
 from segcore.rule import Kind
 
 Codes = NDArray[np.uint32]
@@ -19,11 +20,28 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Interned:
+    """A dictionary that one engine's texts have all of, for many batches: `Batch.intern` makes it.
+
+    `ids` ends with 0, for a text that is not there.
+    """
+
+    texts: Texts
+    ids: Codes
+
+    def __len__(self) -> int:
+        return len(self.ids) - 1
+
+
+Dictionary = Sequence[str] | Interned
+
+
+@dataclass(frozen=True, slots=True)
 class TextColumn:
     """One text for each row: `dictionary[codes[row]]`."""
 
     codes: Codes
-    dictionary: Sequence[str]
+    dictionary: Dictionary
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +56,7 @@ class PropertyColumn:
     kind: Kind
     values: Numbers
     present: NDArray[np.uint8] | None = None
-    dictionary: Sequence[str] = ()
+    dictionary: Dictionary = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def fact_pack(chance: random.Random, *, five_texts: bool) -> bytes:
     """Return one pack of events as identity writes it."""
     pack = facts_pb2.FactPack(inbound_seq=1)
     for index in range(PACK):
-        person = chance.randrange(1, PEOPLE)
+        person = 1 + int(PEOPLE * chance.random() ** 1.8)  # some come often, as in the workload
         now_ms = 1_760_000_000_000 + index
         event_id = f"{chance.getrandbits(64):016x}"
         fact = pack.facts.add(
@@ -52,7 +52,7 @@ def fact_pack(chance: random.Random, *, five_texts: bool) -> bytes:
         event.event_id, event.type = event_id, chance.choice(TYPES)
         event.identities.add(namespace="crm", value=str(person))
         event.occurred_time.FromMilliseconds(now_ms - 250)
-        sku = chance.randrange(SKUS)
+        sku = int(SKUS * chance.random() ** 3)
         event.items.add(
             sku=f"SKU-{sku:06}", category=f"cat-{sku % 40}", brand=f"brand-{sku % 300}", price=9.5
         )

@@ -90,3 +90,13 @@ def test_a_batch_of_nothing_is_empty() -> None:
 def test_columns_that_do_not_agree_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Batch.from_columns(Texts(), replace(_columns(), **wrong))  # type: ignore[arg-type]
+
+
+def test_a_dictionary_may_be_interned_once_for_many_batches() -> None:
+    texts = Texts()
+    types = Batch.intern(texts, ("purchase", "view"))
+    columns = replace(_columns(), types=TextColumn(_columns().types.codes, types))
+    rows = Batch.from_columns(texts, columns).to_rows()
+    assert [row["type"] for row in rows] == ["purchase", "view", "purchase"]
+    with pytest.raises(ValueError, match="texts"):
+        Batch.from_columns(Texts(), columns)
