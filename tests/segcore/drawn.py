@@ -93,9 +93,16 @@ _FOLDS = {
 }
 """The folds that come to a value of each kind."""
 
+_OF_ANY_KIND = (Fold.MIN, Fold.MAX, Fold.LATEST, Fold.EARLIEST)
+"""Folds that come to a value of the kind of what they fold."""
+
+_FILTERS = (("last",), ("older",), (), ("last", "older"), ("last",))
+"""Windows and ages of rows; both together keep few."""
+
 _SCALAR_SHAPES = ("compare", "order", "one_of", "test", "truth", "has")
 _PERSON_SHAPES = (
-    ("exists",) * 3 + ("count",) * 2 + ("fold", "age", "age", "member", "bucket") + ("follow",) * 3
+    *(("count", "exists", "follow", "fold", "age") * 3),
+    *("exists", "count", "member", "bucket"),
 )
 
 
@@ -168,23 +175,24 @@ class Draw:
     def rows(self, depth: int) -> Rows:
         """Draw rows with any filters; `depth` is how deep follows and times of rows may nest."""
         scope = self.pick(*Scope)
-        types = self.draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=2))
-        where = replace(self, scope=scope).condition(1) if self.pick(0, 1, 2) == 0 else None
+        types = self.pick(TYPES, TYPES[:1], TYPES[1:2], TYPES[:2], TYPES[1:])
+        where = replace(self, scope=scope).condition(1) if self.pick(*range(5)) == 4 else None
         days = self.local_days and self.maybe()
+        filters = self.pick(*_FILTERS)
         rows = Rows(
             scope,
-            tuple(types),
+            types,
             where,
-            last_ms=self.pick(None, *WINDOWS),
-            older_ms=self.pick(None, None, *WINDOWS),
+            last_ms=self.pick(25, 10, 4, 3, 1) if "last" in filters else None,
+            older_ms=self.pick(3, 1, 4, 10, 25) if "older" in filters else None,
             calendar_days=self.pick(1, 2, 3) if days else None,
         )
         if not depth:
             return rows
-        froms = (self.bound(depth - 1),) if self.pick(*range(5)) == 0 else ()
-        untils = (self.bound(depth - 1),) if self.pick(*range(5)) == 0 else ()
+        froms = (self.bound(depth - 1),) if self.pick(*range(7)) == 6 else ()
+        untils = (self.bound(depth - 1),) if self.pick(*range(9)) == 8 else ()
         rows = replace(rows, from_times=froms, until_times=untils)
-        return self.follow(rows, depth - 1) if self.pick(*range(6)) == 0 else rows
+        return self.follow(rows, depth - 1) if self.pick(*range(6)) == 5 else rows
 
     def follow(self, rows: Rows, depth: int) -> Rows:
         """Add one or two tests of the rows after each."""
@@ -224,7 +232,7 @@ class Draw:
     def condition(self, depth: int) -> Expression:  # noqa: C901, PLR0911, PLR0912
         shapes = _SCALAR_SHAPES
         if self.scope is None:
-            shapes += _PERSON_SHAPES + ("anniversary",) * (3 if self.local_days else 1)
+            shapes = _PERSON_SHAPES + ("anniversary",) * (3 if self.local_days else 1) + shapes
         if depth:
             shapes += ("not", "all", "any")
         match self.pick(*shapes):
@@ -271,13 +279,19 @@ class Draw:
             case "has":
                 return Has(self.value(Kind.TEXT, depth), self.value(Kind.TEXTS, depth))
             case "fold":
-                kind = self.pick(Kind.NUMBER, Kind.NUMBER, Kind.TIME)
-                folded = self.aggregate(self.pick(*_FOLDS[kind]), kind)
-                return Compare(self.pick(*Comparison), folded, self.literal(kind))
+                return self._fold()
             case _:
                 return (
                     InAudience(self.pick(*self.audiences)) if self.audiences else self._following()
                 )
+
+    def _fold(self) -> Expression:
+        """Draw what is compared with the value of some rows."""
+        fold = self.pick(*(each for each in Fold if each is not Fold.EXISTS))
+        kinds = (Kind.TIME,) if fold in (Fold.MIN, Fold.MAX) else _SINGLE
+        kind = self.pick(Kind.NUMBER, *kinds) if fold in _OF_ANY_KIND else Kind.NUMBER
+        comparisons = _EQUALITIES if kind is Kind.FLAG else tuple(Comparison)
+        return Compare(self.pick(*comparisons), self.aggregate(fold, kind), self.literal(kind))
 
     def _following(self) -> Expression:
         """Draw whether rows exist that others follow, or do not."""

@@ -14,8 +14,11 @@ from segcore.rule import (
     Aggregate,
     Compare,
     Comparison,
+    EventField,
     Expression,
     Fold,
+    Follow,
+    ItemField,
     Kind,
     Literal,
     Not,
@@ -46,6 +49,48 @@ def test_the_text_is_canonical() -> None:
     assert to_json(Literal("é", Kind.TEXT)) == '{"kind":"text","node":"Literal","value":"é"}'
     assert '"at":1' in to_json(sample)
     assert '"at"' not in to_json(without_offsets(sample))
+
+
+def test_filters_that_rows_lack_are_left_out() -> None:
+    bare = to_json(Aggregate(Rows(Scope.EVENT, ("buy",)), Fold.EXISTS))
+    assert bare == (
+        '{"fold":"exists","node":"Aggregate","operand":null,"rows":'
+        '{"last_ms":null,"node":"Rows","scope":"event","types":["buy"],"where":null}}'
+    )
+    full = Aggregate(
+        Rows(
+            Scope.EVENT,
+            ("buy",),
+            older_ms=5,
+            calendar_days=7,
+            from_times=(Literal(1, Kind.TIME),),
+            key=EventField("sku", Kind.TEXT),
+            follows=(
+                Follow(
+                    Rows(Scope.ITEM, ("buy",), key=ItemField("sku", Kind.TEXT)),
+                    None,
+                    absent=True,
+                    at=9,
+                ),
+            ),
+        ),
+        Fold.EXISTS,
+    )
+    assert from_json(to_json(full)) == full
+    assert '"at"' not in to_json(without_offsets(full))
+
+
+def test_literals_of_lists_hold_texts_alone() -> None:
+    tags = Literal(("a", "é"), Kind.TEXTS)
+    assert to_json(tags) == '{"kind":"texts","node":"Literal","value":["a","é"]}'
+    assert from_json(to_json(tags)) == tags
+    for value, message in (
+        ("[1]", r"\$\.value\[0\]: expected a value of type str"),
+        ('"a"', r"\$\.value: expected a value of kind texts"),
+        ("{}", r"\$\.value: expected an integer, a text, a flag or a list of texts"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_json(f'{{"kind":"texts","node":"Literal","value":{value}}}')
 
 
 def _edit(document: Any, path: tuple[str | int, ...], value: object) -> Any:
