@@ -23,8 +23,9 @@ PROFILE_BYTES = 24
 """Of a person: who the person is now, the newest event, the last transition's number."""
 WINDOW_BYTES = 56
 """Of a person in a window or a count: a cell, one or two rows' times, and a timer."""
-RECORD_BYTES = 240
-"""Of when and why a person entered or left an audience by something of the person's own."""
+RECORD_BYTES = 69
+"""Of when and why a person entered or left an audience by something of the person's own: two times,
+version, cause, and the id of the event in text."""
 BITS_OF_ATOM = 1.5
 """For each person and audience: the audience's bit, and its share of those of its clauses."""
 

@@ -11,9 +11,6 @@ from segcore import Engine
 from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
 
-RECORD_BYTES = 240
-"""A person's record of one audience: a value with five fields, an entry of a dictionary, two times.
-The ids of causes are counted apart."""
 SEQUENCE_BYTES = 104
 """A person's last number: an entry of a dictionary, and its two numbers."""
 MAPPED = "mapped/"
@@ -93,7 +90,7 @@ def _audience_uses(partition: Partition) -> dict[str, int]:
     for audience_id in partition.definitions:
         uses[audience_id] += len(partition.members(audience_id).serialize())
     for audience_id, records in partition.records.own.items():
-        uses[audience_id] += len(records) * RECORD_BYTES
+        uses[audience_id] += records.memory_bytes()
     for audience_id, swaps in partition.records.swaps.items():
         for swap in swaps:
             uses[audience_id] += len(swap.entered.serialize()) + len(swap.exited.serialize())

@@ -13,6 +13,7 @@ from pyroaring import BitMap
 
 from services.segmentation import domain
 from services.segmentation.domain import Cause, Change
+from services.segmentation.record_table import RecordTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,13 @@ class Records:
     """The records of one partition, by audience."""
 
     def __init__(self) -> None:
-        self.own: dict[str, dict[int, Change]] = {}
+        self.own: dict[str, RecordTable] = {}
         self.swaps: dict[str, list[Swap]] = {}
 
     def find(self, audience_id: str, ordinal: int) -> Change | None:
         """Return what is known of a person and an audience; None where nothing ever changed."""
-        record = self.own.get(audience_id, {}).get(ordinal)
+        own = self.own.get(audience_id)
+        record = own.get(ordinal) if own is not None else None
         if record is not None:
             return record
         for swap in self.swaps.get(audience_id, ()):
@@ -46,14 +48,18 @@ class Records:
 
     def keep(self, audience_id: str, ordinal: int, record: Change) -> None:
         """Keep a record of the person's own."""
-        self.own.setdefault(audience_id, {})[ordinal] = record
+        own = self.own.get(audience_id)
+        if own is None:
+            own = self.own[audience_id] = RecordTable()
+        own.put(ordinal, record)
 
     def swap(self, audience_id: str, swap: Swap) -> None:
         """Keep what a version that goes live does; costs those of them who have records."""
-        own = self.own.get(audience_id, {})
-        for ordinal in (swap.entered | swap.exited) & BitMap(own):
+        own = self.own.get(audience_id, RecordTable())
+        for ordinal in (swap.entered | swap.exited) & own.people():
             change = domain.entered if ordinal in swap.entered else domain.exited
-            own[ordinal] = change(own[ordinal], swap.at_ms, Cause.DEFINITION, "", swap.version)
+            record = change(own.get(ordinal), swap.at_ms, Cause.DEFINITION, "", swap.version)
+            own.put(ordinal, record)
         self.swaps.setdefault(audience_id, []).append(swap)
 
     def of(self, ordinal: int) -> Iterator[tuple[str, Change]]:
@@ -65,8 +71,9 @@ class Records:
 
     def drop_person(self, ordinal: int) -> None:
         """Forget a person."""
-        for records in self.own.values():
-            records.pop(ordinal, None)
+        for own in self.own.values():
+            if own.get(ordinal) is not None:
+                own.put(ordinal, None)
         for swaps in self.swaps.values():
             for swap in swaps:
                 swap.entered.discard(ordinal)

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from segcore import Engine, snapshot
 from services.segmentation import saved_versions
-from services.segmentation.domain import CatalogFacts, Cause, Change
+from services.segmentation.domain import CatalogFacts
 from services.segmentation.partition import Partition
+from services.segmentation.record_table import Columns, RecordTable
 
 FORMAT = 4
 _ENGINE = "engine/"
-_CAUSES = tuple(Cause)
 _NO_PRICE = float("nan")
 
 
@@ -33,7 +33,7 @@ class Captured:
     engine: Mapping[str, bytes]
     head: Mapping[str, object]
     catalog: Mapping[str, CatalogFacts]
-    records: Mapping[str, Mapping[int, Change]]
+    records: Mapping[str, Columns]
     swaps: Mapping[str, bytes]
     sequences: Mapping[int, int]
     redirects: Mapping[int, int]
@@ -58,7 +58,7 @@ def capture(partition: Partition) -> Captured:
         partition.engine.dump(),
         head,
         dict(partition.catalog),
-        {audience_id: dict(records) for audience_id, records in partition.records.own.items()},
+        {audience_id: own.columns() for audience_id, own in partition.records.own.items()},
         saved_versions.swap_sections(partition.records),
         dict(partition.sequences),
         dict(partition.redirects),
@@ -123,7 +123,7 @@ def _sections(captured: Captured) -> dict[str, bytes]:
     prices = (_NO_PRICE if each.price is None else each.price for each in catalog.values())
     sections["catalog.price"] = array("d", prices).tobytes()
     for place, records in enumerate(captured.records.values()):
-        sections |= _record_sections(f"records.{place}", records)
+        sections |= records.sections(f"records.{place}")
     for name in ("sequences", "redirects"):
         pairs: Mapping[int, int] = getattr(captured, name)
         sections[f"{name}.from"] = array("I", pairs).tobytes()
@@ -131,19 +131,6 @@ def _sections(captured: Captured) -> dict[str, bytes]:
     sections["departures.from"] = array("I", captured.departures).tobytes()
     sections["departures.into"] = array("Q", captured.departures.values()).tobytes()
     return sections
-
-
-def _record_sections(name: str, records: Mapping[int, Change]) -> dict[str, bytes]:
-    changes = records.values()
-    places = {cause: place for place, cause in enumerate(_CAUSES)}
-    return {
-        f"{name}.ordinal": array("I", records).tobytes(),
-        f"{name}.enter": array("q", (each.enter_ms for each in changes)).tobytes(),
-        f"{name}.exit": array("q", (each.exit_ms for each in changes)).tobytes(),
-        f"{name}.cause": bytes(places[each.cause] for each in changes),
-        f"{name}.cause_id": _texts(each.cause_id for each in changes),
-        f"{name}.version": array("I", (each.version for each in changes)).tobytes(),
-    }
 
 
 def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
@@ -159,7 +146,8 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
         partition.extend_schema(bytes.fromhex(extension))
     partition.catalog = _read_catalog(sections)
     for place, audience_id in enumerate(head["records"]):
-        partition.records.own[audience_id] = _read_records(f"records.{place}", sections)
+        columns = Columns.load(sections, f"records.{place}")
+        partition.records.own[audience_id] = RecordTable(columns)
     partition.sequences = _read_pairs("sequences", sections)
     partition.redirects = _read_pairs("redirects", sections)
     left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])
@@ -177,22 +165,6 @@ def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:
     return {
         sku: CatalogFacts(category or None, brand or None, None if price != price else price)  # noqa: PLR0124  NaN
         for sku, category, brand, price in columns
-    }
-
-
-def _read_records(name: str, sections: Mapping[str, bytes]) -> dict[int, Change]:
-    columns = zip(
-        array("I", sections[f"{name}.ordinal"]),
-        array("q", sections[f"{name}.enter"]),
-        array("q", sections[f"{name}.exit"]),
-        sections[f"{name}.cause"],
-        _read_texts(sections[f"{name}.cause_id"]),
-        array("I", sections[f"{name}.version"]),
-        strict=True,
-    )
-    return {
-        ordinal: Change(enter_ms, exit_ms, _CAUSES[cause], cause_id, version)
-        for ordinal, enter_ms, exit_ms, cause, cause_id, version in columns
     }
 
 
