@@ -6,7 +6,7 @@ an audience that was swapped. What the engine says of those that are not live is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pyroaring import BitMap
 
@@ -19,7 +19,7 @@ from services.segmentation.domain import Definition
 class Builds:
     """The engine's names. `current` and `pending` are by audience, as in `Definitions`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
         self.current: dict[str, str] = {}
         self.pending: dict[str, str] = {}
@@ -30,7 +30,7 @@ class Builds:
     def restore(self, current: Mapping[str, str], pending: Mapping[str, str], count: int) -> None:
         """Take the names that were kept, over an engine that was loaded."""
         self.current, self.pending, self.count = dict(current), dict(pending), count
-        audiences = self._engine.audiences()
+        audiences = self._engine().audiences()
         self._evaluated = {each.audience_id for each in audiences if each.active}
         self._audience_of = {it: each for each, it in current.items()}
 
@@ -41,11 +41,11 @@ class Builds:
     def add(self, definition: Definition) -> str:
         """Begin to build a version, over the audiences as they are now; return its name."""
         engine_id = definition.audience_id
-        if any(each.audience_id == engine_id for each in self._engine.audiences()):
+        if any(each.audience_id == engine_id for each in self._engine().audiences()):
             self.count += 1
             engine_id = f"{definition.audience_id}#{self.count}"
         rule = renamed(from_json(definition.rule_json), self.current)
-        self._engine.add_audience(engine_id, definition.version, rule)
+        self._engine().add_audience(engine_id, definition.version, rule)
         return engine_id
 
     def show(self, audience_id: str, engine_id: str) -> str | None:
@@ -64,15 +64,15 @@ class Builds:
     def evaluate(self, engine_id: str, version: int) -> BitMap:
         """Finish a build; return the members."""
         if engine_id in self._evaluated:
-            return self._engine.members(engine_id)
-        members = self._engine.activate(engine_id, version)
+            return self._engine().members(engine_id)
+        members = self._engine().activate(engine_id, version)
         self._evaluated.add(engine_id)
         return members
 
     def members(self, audience_id: str) -> BitMap:
         """Return the members of what callers see; nobody where it was never built."""
         engine_id = self.current.get(audience_id, "")
-        return self._engine.members(engine_id) if engine_id in self._evaluated else BitMap()
+        return self._engine().members(engine_id) if engine_id in self._evaluated else BitMap()
 
     def remove(self, audience_id: str) -> None:
         """Let go of all that stands for an audience."""
@@ -84,4 +84,4 @@ class Builds:
         for each in engine_ids:
             self._audience_of.pop(each, None)
             self._evaluated.discard(each)
-            self._engine.remove_audience(each)
+            self._engine().remove_audience(each)

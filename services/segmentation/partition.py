@@ -58,7 +58,7 @@ class Partition:
         self.lock = threading.RLock()
         self.engine = engine or Engine()
         self.records = Records()
-        self.versions = Versions(self.engine, self.records)
+        self.versions = Versions(lambda: self.engine, self.records)
         self.catalog: dict[str, CatalogFacts] = {}
         self.sequences: dict[int, int] = {}
         self.redirects: dict[int, int] = {}

@@ -6,7 +6,7 @@ that no reader sees a child ahead of its parent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pyroaring import BitMap
@@ -31,7 +31,7 @@ class Moved:
 class Versions:
     """The definitions of one partition, and the engine's audiences that stand for them."""
 
-    def __init__(self, engine: Engine, records: Records) -> None:
+    def __init__(self, engine: Callable[[], Engine], records: Records) -> None:
         self._engine = engine
         self._records = records
         self.library = Definitions()
@@ -80,7 +80,7 @@ class Versions:
 
     def difference(self, audience_id: str) -> tuple[BitMap, BitMap]:
         """Return who would enter and who would leave by the next version, which is ready."""
-        coming = self._engine.members(self.builds.pending[audience_id])
+        coming = self._engine().members(self.builds.pending[audience_id])
         present = self.builds.members(audience_id)
         return coming - present, present - coming
 
