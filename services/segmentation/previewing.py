@@ -12,10 +12,14 @@ from services.kit.ids import profile_id
 from services.segmentation.definitions import references_in
 from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
-from services.segmentation.selection import select
+from services.segmentation.selection import Progress, select
 
 SELECTORS = 1
 """One at a time: a preview uses all that one core has, and live traffic waits for it."""
+
+
+STEP = 0.05
+"""Share of the work between two messages: twenty are enough for a bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +57,44 @@ class Previews:
         rule = await asyncio.to_thread(self._overview.compile, wanted.rule_text)
         for each in sorted({*references_in(rule), *wanted.audience_ids}):
             self._overview.active(each)
-        loop = asyncio.get_running_loop()
         partitions = self._overview.partitions()
         parts: list[Preview] = []
         for partition in partitions:
-            yield len(parts) / len(partitions)
-            part = loop.run_in_executor(self._selectors, _part, partition, rule, wanted)
-            parts.append(await part)
+            steps = self._steps(partition, rule, wanted)
+            async for step in steps:
+                if isinstance(step, Preview):
+                    parts.append(step)
+                else:
+                    yield (len(parts) + step) / len(partitions)
         yield _united(parts, wanted.sample_size)
 
+    async def _steps(
+        self, partition: Partition, rule: Expression, wanted: PreviewWanted
+    ) -> AsyncIterator[float | Preview]:
+        """Yield shares of the work in one partition as they are done, then what it comes to."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Queue[float | None] = asyncio.Queue()
 
-def _part(partition: Partition, rule: Expression, wanted: PreviewWanted) -> Preview:
+        def progress(share: float) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, share)
+
+        part = loop.run_in_executor(self._selectors, _part, partition, rule, wanted, progress)
+        part.add_done_callback(lambda _: told.put_nowait(None))
+        yield 0.0
+        last = 0.0
+        while (share := await told.get()) is not None:
+            if share >= last + STEP:
+                last = share
+                yield share
+        yield await part
+
+
+def _part(
+    partition: Partition, rule: Expression, wanted: PreviewWanted, progress: Progress
+) -> Preview:
     """Return what a rule comes to in one partition."""
     with partition.lock:
-        members = select(partition, rule, wanted.at_ms)
+        members = select(partition, rule, wanted.at_ms, progress)
         others = [partition.members(each) for each in wanted.audience_ids]
         return Preview(
             len(members),

@@ -11,13 +11,27 @@ from segcore.rule import Expression
 from segcore.rule_json import from_json
 from services.segmentation.partition import Partition
 
+Progress = Callable[[float], None]
+TOLD_PEOPLE = 1_000
+"""People between two words of progress: some tenths of a second."""
 
-def select(partition: Partition, rule: Expression, at_ms: int | None) -> BitMap:
-    """Return the ordinals that a rule holds for now, or did at `at_ms` by the rules of now."""
+
+def select(
+    partition: Partition,
+    rule: Expression,
+    at_ms: int | None,
+    progress: Progress = lambda _share: None,
+) -> BitMap:
+    """Return the ordinals that a rule holds for now, or did at `at_ms` by the rules of now.
+
+    `progress` is told the share of the work that is done, on this thread.
+    """
     engine = partition.engine
     now_ms, settled = (engine.now_ms, engine.settled) if at_ms is None else (at_ms, True)
-    found = BitMap()
-    for ordinal in partition.everybody():
+    found, everybody = BitMap(), partition.everybody()
+    for place, ordinal in enumerate(everybody):
+        if place % TOLD_PEOPLE == 0:
+            progress(place / len(everybody))
         history = _until(engine.history(ordinal), at_ms)
         inside = _inside(partition, ordinal, history, at_ms)
         if evaluate(rule, history, now_ms, inside, settled=settled):

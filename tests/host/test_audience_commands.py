@@ -63,6 +63,8 @@ def test_an_audience_is_previewed_saved_changed_and_removed(tmp_path: Path) -> N
         assert "version 3 is live" in await run("roll-back", "visitors")
         people = await run("publish", "vip", "-", stdin="crm:ann\ncrm:eve\n")
         assert people == "vip: 2 published, 2 members\n"
+        mistake = await run("publish", "vip", "-", stdin="crm:ann\nsomebody\n", code=1)
+        assert "line 2: expected NAMESPACE:VALUE or a profile id" in mistake
         assert "EXTERNAL: 2 published at 2026-01-01" in await run("list")
         overlap = await run("overlap", "visitors", "vip")
         assert [line.split() for line in overlap.splitlines()] == [

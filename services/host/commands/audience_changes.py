@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ import click
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
 from coterie.segmentation.v1.segmentation_service_pb2_grpc import SegmentationServiceStub
+from coterie.type.v1 import identity_pb2
 from services.host import report
 from services.host.commands.audience import (
     LATEST,
@@ -165,9 +165,10 @@ def publish(  # noqa: PLR0913, PLR0917  click's way
     head = pb.PublishAudienceHead(
         audience_id=audience_id, display_name=name or "", mode=_MODES[mode]
     )
+    people = _people(file)
     with channel("segmentation", config, address) as opened:
         stub = SegmentationServiceStub(opened)
-        answer = stub.PublishAudience(_requests(head, file), timeout=PUBLISH_TIMEOUT_S)
+        answer = stub.PublishAudience(_requests(head, people), timeout=PUBLISH_TIMEOUT_S)
         version = answer.audience.next_version.version or answer.audience.version
         done = wait_until(
             stub, audience_id, lambda each: is_active(each) and each.version >= version
@@ -177,13 +178,24 @@ def publish(  # noqa: PLR0913, PLR0917  click's way
     )
 
 
+def _people(lines: Iterable[str]) -> list[identity_pb2.Who]:
+    """Return whom a file names, all before the first is sent; a mistake says its line."""
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                found.append(parse_who(line.strip()))
+            except click.BadParameter as error:
+                raise click.ClickException(f"line {number}: {error.message}") from None
+    return found
+
+
 def _requests(
-    head: pb.PublishAudienceHead, lines: Iterable[str]
+    head: pb.PublishAudienceHead, people: Sequence[identity_pb2.Who]
 ) -> Iterator[pb.PublishAudienceRequest]:
     yield pb.PublishAudienceRequest(head=head)
-    people = (parse_who(line.strip()) for line in lines if line.strip())
-    while part := list(islice(people, MEMBERS_A_MESSAGE)):
-        yield pb.PublishAudienceRequest(members=part)
+    for start in range(0, len(people), MEMBERS_A_MESSAGE):
+        yield pb.PublishAudienceRequest(members=people[start : start + MEMBERS_A_MESSAGE])
 
 
 def _is_settled(found: audience_pb2.Audience, version: int) -> bool:

@@ -53,15 +53,18 @@ def preview(  # noqa: PLR0913, PLR0917  click's way
     )
     with channel("segmentation", config, address) as opened:
         stream = SegmentationServiceStub(opened).PreviewAudience(request, timeout=PREVIEW_TIMEOUT_S)
-        found = [part.preview for part in stream if part.HasField("preview")][-1]
+        for part in stream:
+            found = part.preview
+            if sys.stderr.isatty():
+                click.echo(f"\r{part.progress:4.0%} ", nl=part.HasField("preview"), err=True)
     share = found.member_count / found.profile_count if found.profile_count else 0
     click.echo(f"{found.member_count:,} of {found.profile_count:,} people ({share:.1%})")
     if found.sample:
         click.echo(f"for example {' '.join(map(str, found.sample))}")
     for each in found.overlaps:
-        part = each.shared_count / found.member_count if found.member_count else 0
+        among = each.shared_count / found.member_count if found.member_count else 0
         click.echo(
-            f"{each.shared_count:,} of them ({part:.1%}) are among the {each.member_count:,}"
+            f"{each.shared_count:,} of them ({among:.1%}) are among the {each.member_count:,}"
             f" of {each.audience.partition('/')[2]}"
         )
 
