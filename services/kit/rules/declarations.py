@@ -97,7 +97,9 @@ def _declare_each(
 def _comparisons() -> list[cel.FunctionDecl]:
     equal = [(a, b) for a in _MAYBE_NUMBERS for b in _MAYBE_NUMBERS]
     equal += [(kind, kind) for kind in (_MAYBE_TEXT, _MAYBE_FLAG, _T.TIMESTAMP, _DATE, _TEXTS)]
-    equal += [(_TEXTS, _T.List(_T.STRING)), (_T.List(_T.STRING), _TEXTS)]
+    written = _T.List(_T.STRING)
+    equal += [(written, other) for other in (written, _TEXTS, _T.NULL)]
+    equal += [(other, written) for other in (_TEXTS, _T.NULL)]
     order = [(a, b) for a in _NUMBERS for b in _NUMBERS]
     order += [(kind, kind) for kind in (_T.STRING, _T.TIMESTAMP, _T.DURATION, _DATE)]
     member = [(a, _T.List(b)) for a in _NUMBERS for b in _NUMBERS]

@@ -96,6 +96,8 @@ TREES: dict[str, Expression] = {
         Arithmetic(Operator.ADD, Size(TAGS), number(1)), "==", number(2)
     ),
     'profile.tags == ["a", "b"]': compare(TAGS, "==", texts("a", "b")),
+    '["a"] == ["b"]': compare(texts("a"), "==", texts("b")),
+    "[] != null": compare(texts(), "!=", NULL),
     "[] != profile.tags": compare(texts(), "!=", TAGS),
     "has(profile.tags)": compare(TAGS, "!=", NULL),
     'events("purchase").where("x" in event.labels).exists()': fold(
