@@ -1,8 +1,9 @@
 """The attribute values of one partition: dense columns by ordinal, and all that they ever were."""
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
+from segcore._bits cimport Bits
 from segcore._columns cimport Column, Int64Column, Uint32Column
 from segcore._keys cimport Keys
 from segcore._owners cimport Owners
@@ -52,7 +53,7 @@ cdef class Journal:
     cdef Uint32Column came_with
     cdef Uint32Column previous
     cdef Uint32Column newest
-    cdef Int64Column dead
+    cdef Bits dead
     cdef readonly bint any_dead
     cdef Py_ssize_t append(
         self, uint32_t ordinal, uint32_t key, int64_t value, int64_t as_of_ms, int64_t arrival,
@@ -62,11 +63,7 @@ cdef class Journal:
 
     cdef inline bint is_dead(self, Py_ssize_t row) noexcept nogil:
         """Tell whether a change is nobody's any more."""
-        return (
-            self.any_dead
-            and row < self.dead.size << 6
-            and (<uint64_t*> self.dead.data)[row >> 6] >> (row & 63) & 1
-        )
+        return self.any_dead and self.dead.get(<uint32_t> row)
 
     cdef inline bint wins(self, Py_ssize_t left, Py_ssize_t right) noexcept nogil:
         """Tell whether the change `left` is in effect rather than `right`, both of one attribute."""

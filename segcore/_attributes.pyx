@@ -97,7 +97,7 @@ cdef class Journal:
         self.came_with = store.open("journal.came_with", Uint32Column)
         self.previous = store.open("journal.previous", Uint32Column)
         self.newest = Uint32Column()
-        self.dead = Int64Column()
+        self.dead = store.bits("journal.dead")
 
     def __len__(self):
         return self.ordinals.size
@@ -132,11 +132,8 @@ cdef class Journal:
 
     cdef int kill(self, Py_ssize_t row) except -1:
         """Make a change nobody's."""
-        cdef Py_ssize_t words = (self.ordinals.size + 63) >> 6
-        if self.dead.size < words:
-            self.dead.resize(words)
         self.any_dead = True
-        (<uint64_t*> self.dead.data)[row >> 6] |= <uint64_t> 1 << (row & 63)
+        self.dead.put(<uint32_t> row, True)
         return 0
 
     def restore(self, Texts texts):
@@ -152,7 +149,7 @@ cdef class Journal:
         ):
             if len(column) != count:
                 raise ValueError(f"journal.{name}: expected {count} values, found {len(column)}")
-        if self.dead.size > (count + 63) >> 6:
+        if self.dead.word_count > (count + 63) >> 6:
             raise ValueError(f"journal.dead: expected bits of {count} rows, found more")
         check_text_ids("journal.came_with", self.came_with, 0, most)
         self.newest.resize(0)
@@ -165,8 +162,7 @@ cdef class Journal:
             if self.previous.get(row) != self.newest.get(ordinal):
                 raise ValueError(f"journal: expected a chain back, found another at {row}")
             self.newest.put(ordinal, <uint32_t> (row + 1))
-        for row in range(self.dead.size):
-            self.any_dead |= self.dead.get(row) != 0
+        self.any_dead = self.dead.count() > 0
 
 
 cdef int check_value(uint32_t key, int64_t value, Py_ssize_t most) except -1:
@@ -391,10 +387,6 @@ cdef class Attributes:
         return [
             (call[0], AttributeChange(calls[call], call[1], call[2])) for call in sorted(calls)
         ]
-
-    def dead_columns(self):
-        """Return by name the bits of dead rows: what changes of the journal after it was written."""
-        return {"journal.dead": self.journal.dead}
 
     def restore(self):
         """Check the journal and let its rows take effect; the owners are restored before.

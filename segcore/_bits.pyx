@@ -161,12 +161,16 @@ cdef class Bits:
     def from_bytes(const uint8_t[::1] content not None):
         """Return the set whose `bytes()` these are; ValueError where they are no whole words."""
         cdef Bits made = Bits()
+        made.load(content)
+        return made
+
+    def load(self, const uint8_t[::1] content not None):
+        """Become the set whose `bytes()` these are; ValueError where they are no whole words."""
         if content.shape[0] % sizeof(uint64_t):
             raise ValueError(f"expected words of 8 bytes, found {content.shape[0]} bytes")
-        made.resize(content.shape[0] // sizeof(uint64_t))
+        self.resize(content.shape[0] // sizeof(uint64_t))
         if content.shape[0]:
-            memcpy(made.words, &content[0], content.shape[0])
-        return made
+            memcpy(self.words, &content[0], content.shape[0])
 
     cpdef bytes to_portable(self):
         """Return the set in the portable roaring format, with arrays and bitmaps.

@@ -8,6 +8,10 @@ cdef class Column:
     cdef readonly Py_ssize_t size
     cdef Py_ssize_t capacity
     cdef readonly Py_ssize_t item_bytes
+    cdef readonly str path
+    cdef Py_ssize_t mapped_bytes
+    cdef int _map(self, Py_ssize_t byte_count, bint fresh) except -1
+    cdef int _grow_file(self, Py_ssize_t size) except -1
     cdef int reserve(self, Py_ssize_t size) except -1 nogil
     cdef int resize(self, Py_ssize_t size) except -1 nogil
 

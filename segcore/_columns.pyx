@@ -1,23 +1,115 @@
 """Growable columns of one machine type: what all state of the engine is kept in.
 
-A column owns its memory and grows by half; new places hold 0. Indexes are not checked: the tables
-that own the columns keep them in range, and check them when a snapshot is loaded.
+A column owns its memory and grows by half; new places hold 0. Or it is mapped to a file, which
+grows with it: such a column is only ever appended to. Indexes are not checked: the tables that own
+the columns keep them in range, and check them when a snapshot is loaded.
 """
 
+import os
+import zlib
+
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.buffer cimport PyBUF_READ
+from cpython.exc cimport PyErr_SetFromErrno
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <sys/mman.h>
+    #ifndef MREMAP_MAYMOVE
+    #define MREMAP_MAYMOVE 1
+    extern void *mremap(void *, size_t, size_t, int, ...);
+    #endif
+    static inline void *coterie_remap(void *at, size_t length, size_t wanted) {
+        return mremap(at, length, wanted, MREMAP_MAYMOVE);
+    }
+    """
+    void* coterie_remap(void* at, size_t length, size_t wanted) noexcept nogil
+
+cdef Py_ssize_t PAGE_BYTES = 4096
+cdef Py_ssize_t MOST_GROWTH_BYTES = 64 << 20
+"""A file doubles up to this step: what is reserved on disk ahead of its use stays small."""
 
 
 cdef class Column:
     """The memory of a column; its subclasses say what is in it."""
 
     def __dealloc__(self):
-        free(self.data)
+        if self.path is None:
+            free(self.data)
+        elif self.mapped_bytes:
+            munmap(self.data, self.mapped_bytes)
 
     def __len__(self):
         return self.size
+
+    def attach(self, str path):
+        """Let an empty column lie in a file from here on, which its first growth makes."""
+        self.path = path
+
+    def open_file(self, Py_ssize_t size):
+        """Map the file, which holds `size` values at least, as what the column was.
+
+        Raises ValueError where there is no such file or a shorter one. What is longer is overwritten as
+        the column grows, and not cut: a former owner in this process may still look at it.
+        """
+        cdef Py_ssize_t found
+        if size == 0:
+            return
+        try:
+            found = os.stat(self.path).st_size
+        except FileNotFoundError:
+            raise ValueError(f"{self._name()}: expected a file of {size} values, found none")
+        if found < size * self.item_bytes:
+            raise ValueError(
+                f"{self._name()}: expected {size * self.item_bytes} bytes, found {found}"
+            )
+        self._map(found, False)
+        self.capacity = found // self.item_bytes
+        self.size = size
+
+    def _name(self):
+        return os.path.basename(self.path)
+
+    cdef int _grow_file(self, Py_ssize_t size) except -1:
+        """Make the file long enough for `size` values, so that a full disk shows here."""
+        cdef Py_ssize_t wanted = size * self.item_bytes
+        wanted = max(wanted, self.mapped_bytes + min(self.mapped_bytes, MOST_GROWTH_BYTES))
+        wanted = (wanted + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES
+        self._map(wanted, self.mapped_bytes == 0)
+        self.capacity = wanted // self.item_bytes
+        return 0
+
+    cdef int _map(self, Py_ssize_t byte_count, bint fresh) except -1:
+        """Map `byte_count` bytes of the file; a fresh one replaces what has its name."""
+        cdef void* data
+        cdef int file
+        if fresh and os.path.lexists(self.path):
+            os.unlink(self.path)
+        file = os.open(
+            self.path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if fresh else 0), 0o600
+        )
+        try:
+            if byte_count > os.fstat(file).st_size:
+                os.posix_fallocate(file, self.mapped_bytes, byte_count - self.mapped_bytes)
+            if self.mapped_bytes:
+                data = coterie_remap(self.data, self.mapped_bytes, byte_count)
+            else:
+                data = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+            if data == MAP_FAILED:
+                PyErr_SetFromErrno(OSError)
+        finally:
+            os.close(file)
+        self.data = <char*> data
+        self.mapped_bytes = byte_count
+        return 0
 
     cdef int reserve(self, Py_ssize_t size) except -1 nogil:
         """See that there is room for `size` places; amortized O(1) for each place added."""
@@ -25,6 +117,9 @@ cdef class Column:
         cdef char* moved
         if size <= self.capacity:
             return 0
+        if self.path is not None:
+            with gil:
+                return self._grow_file(size)
         capacity = max(size, self.capacity + self.capacity // 2, 16)
         moved = <char*> realloc(self.data, capacity * self.item_bytes)
         if moved == NULL:
@@ -47,8 +142,21 @@ cdef class Column:
 
     @property
     def memory_bytes(self):
-        """How much memory the column takes."""
-        return self.capacity * self.item_bytes
+        """How much memory the column takes; none where it lies in a file."""
+        return self.capacity * self.item_bytes if self.path is None else 0
+
+    @property
+    def file_bytes(self):
+        """How long the column's file is."""
+        return self.mapped_bytes
+
+    def checksum(self, Py_ssize_t start, uint32_t former):
+        """Return the crc32 of all values, where `former` is that of those before `start`."""
+        cdef char* data = self.data + start * self.item_bytes
+        cdef Py_ssize_t length = (self.size - start) * self.item_bytes
+        if length <= 0:
+            return former
+        return zlib.crc32(PyMemoryView_FromMemory(data, length, PyBUF_READ), former)
 
     def to_bytes(self):
         """Return the content as it lies in memory."""

@@ -299,20 +299,21 @@ cdef class DefinitionEngine(PeopleEngine):
         """Return what `load_columns` needs to make the same columns, for JSON."""
         return self.events.layout()
 
+    @property
     def columns(self):
-        """Return every column by name, as it is written to a snapshot."""
-        return {
-            **self.store.columns,
-            **self.events.dead_columns(),
-            **self.attributes.dead_columns(),
-            **self.owners.columns(),
-        }
+        """Where the histories lie: what is written of them, and when it is on disk."""
+        return self.store
 
     def dump_columns(self):
-        """Return what all columns hold by name, and who is known and who is no more."""
-        sections = {name: column.to_bytes() for name, column in self.columns().items()}
+        """Return what a snapshot needs of the columns, and who is known and who is no more."""
+        return {**self.store.dump(), **self._profiles()}
+
+    def contents(self):
+        """Return what all columns hold, wherever they lie, and who is known and who is no more."""
+        return {**dict(self.store.contents()), **self._profiles()}
+
+    def _profiles(self):
         return {
-            **sections,
             "profiles.known": self.known.to_portable(),
             "profiles.gone": self.gone.to_portable(),
         }
@@ -320,8 +321,7 @@ cdef class DefinitionEngine(PeopleEngine):
     def load_columns(self, sections, layout):
         """Take what `dump_columns` gave of columns with this layout, once it is checked."""
         self.events.lay_out(layout)
-        for name, column in self.columns().items():
-            column.load(sections[name])
+        self.store.load(sections)
         for name, bits in (("profiles.known", self.known), ("profiles.gone", self.gone)):
             for ordinal in Bits.from_portable(sections[name]).ids():
                 bits[ordinal] = True

@@ -26,11 +26,11 @@ cdef class LiveEngine:
     """
 
     def __cinit__(self, directory=None, uint32_t partition=0, str zone="UTC"):
-        self.store = ColumnStore()
+        self.store = ColumnStore(directory)
         self.partition = partition
         self.zone = zone
         self.texts = Texts(self.store)
-        self.owners = Owners()
+        self.owners = Owners(self.store)
         self.events = Events(self.texts, self.owners, self.store)
         self.attributes = Attributes(self.texts, self.owners, self.store)
         self.known = Bits()

@@ -223,11 +223,6 @@ cdef class Events:
             quantity=decode_number(table.quantities.get(line)),
         )
 
-    def dead_columns(self):
-        """Return by name the bits of dead rows: what changes of the history after it was written."""
-        cdef Table table
-        return {f"type.{table.type_id}.dead": table.dead for table in self.tables}
-
     def layout(self):
         """Return the event types in the order of their tables, each with its fields, for JSON."""
         cdef Table table

@@ -4,12 +4,14 @@ Rows name the ordinal that they came for, for ever. An owner's ordinals are a ch
 itself, so a merge costs as many steps as the loser has ordinals.
 """
 
+from segcore.storage import ColumnStore
+
 
 cdef class Owners:
     """`merged` is false while no merge ever happened: then every ordinal is its own."""
 
-    def __cinit__(self):
-        self.winners = Uint32Column()
+    def __cinit__(self, store=None):
+        self.winners = (store or ColumnStore()).hold("owners", Uint32Column)
         self.following = Uint32Column()
         self.last = Uint32Column()
 
@@ -36,10 +38,6 @@ cdef class Owners:
             member = self.following.get(member)
         self.last.put(winner, end)
         return 0
-
-    def columns(self):
-        """Return the columns by name, as they are written to a snapshot."""
-        return {"owners": self.winners}
 
     def restore(self):
         """Chain the ordinals of each owner; raises ValueError where an owner is another's."""

@@ -1,8 +1,9 @@
 """The events of one type: a row each, a column for each of their fields."""
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 
+from segcore._bits cimport Bits
 from segcore._columns cimport ByteColumn, Int64Column, Uint32Column
 from segcore._keys cimport Keys
 from segcore._texts cimport Texts
@@ -57,7 +58,7 @@ cdef class Table:
     cdef PyObject** field_pointers
     cdef Int64Column least
     cdef Int64Column greatest
-    cdef Int64Column dead
+    cdef Bits dead
     cdef readonly bint any_dead
 
     cdef Py_ssize_t append(self, const EventView* view, Py_ssize_t event) except -1 nogil
@@ -78,11 +79,7 @@ cdef class Table:
 
     cdef inline bint is_dead(self, Py_ssize_t row) noexcept nogil:
         """Tell whether a row is nobody's any more."""
-        return (
-            self.any_dead
-            and row < self.dead.size << 6
-            and (<uint64_t*> self.dead.data)[row >> 6] >> (row & 63) & 1
-        )
+        return self.any_dead and self.dead.get(<uint32_t> row)
 
     cdef inline int64_t first_line(self, Py_ssize_t row) noexcept nogil:
         """Return the line of items with which a row begins."""

@@ -36,7 +36,7 @@ cdef class Table:
         self.fields = []
         self.least = Int64Column()
         self.greatest = Int64Column()
-        self.dead = Int64Column()
+        self.dead = store.bits(f"{name}.dead")
 
     def __dealloc__(self):
         free(self.field_pointers)
@@ -157,11 +157,8 @@ cdef class Table:
 
     cdef int kill(self, Py_ssize_t row) except -1:
         """Make a row nobody's."""
-        cdef Py_ssize_t words = (self.ordinals.size + 63) >> 6
-        if self.dead.size < words:
-            self.dead.resize(words)
         self.any_dead = True
-        (<uint64_t*> self.dead.data)[row >> 6] |= <uint64_t> 1 << (row & 63)
+        self.dead.put(<uint32_t> row, True)
         return 0
 
     def layout(self):
@@ -205,8 +202,7 @@ cdef class Table:
         self.greatest.resize(0)
         for row in range(count):
             self._widen_zone(row, self.occurred.get(row))
-        for row in range(self.dead.size):
-            self.any_dead |= self.dead.get(row) != 0
+        self.any_dead = self.dead.count() > 0
 
     def _check_sizes(self, str name, Py_ssize_t count):
         """Raise ValueError unless all columns of rows, and all of items, are of one length."""
@@ -222,7 +218,7 @@ cdef class Table:
                 raise ValueError(
                     f"{name}.{column_name}: expected {expected} values, found {len(column)}"
                 )
-        if self.dead.size > (count + 63) >> 6:
+        if self.dead.word_count > (count + 63) >> 6:
             raise ValueError(f"{name}.dead: expected bits of {count} rows, found more")
 
 

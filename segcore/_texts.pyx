@@ -35,14 +35,13 @@ cdef class Texts:
         store = store or ColumnStore()
         self.arena = store.open("texts.arena", ByteColumn)
         self.ends = store.open("texts.ends", Int64Column)
-        self.ends.append(0)
         self._rehash(64)
 
     def __dealloc__(self):
         free(self.slots)
 
     def __len__(self):
-        return self.ends.size - 1
+        return max(0, self.ends.size - 1)
 
     cdef int _rehash(self, uint64_t slot_count) except -1 nogil:
         """Lay the table out anew with room for `slot_count` ids, a power of two."""
@@ -106,7 +105,9 @@ cdef class Texts:
                 raise ValueError(f"expected at most {TEXT_LIMIT} distinct texts, found more")
         if <uint64_t> self.ends.size * 2 > self.mask:
             self._rehash((self.mask + 1) * 2)
-        self.ends.make_room(1)
+        self.ends.make_room(2)
+        if self.ends.size == 0:  # Not before: a column in a file is empty until it is loaded.
+            self.ends.push(0)
         self.arena.make_room(length)
         memcpy(self.arena.data + self.arena.size, data, length)
         self.arena.size += length
@@ -189,7 +190,9 @@ cdef class Texts:
         """Rebuild the table after a load; raises ValueError where the columns disagree."""
         cdef Py_ssize_t index
         cdef uint64_t slot_count = 64
-        if self.ends.size < 1 or self.ends.get(0) != 0:
+        if self.ends.size == 0 and self.arena.size == 0:
+            return
+        if self.ends.size == 0 or self.ends.get(0) != 0:
             raise ValueError("texts: expected ends that begin with 0")
         for index in range(1, self.ends.size):
             if self.ends.get(index) < self.ends.get(index - 1):

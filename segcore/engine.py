@@ -33,6 +33,9 @@ class Engine(DefinitionEngine):
 
     def dump(self) -> dict[str, bytes]:
         """Return the whole state in named sections; what lies in files is there by its length."""
+        return {"engine": self._head(), **self.dump_columns(), **self._members()}
+
+    def _head(self) -> bytes:
         head = {
             "format": FORMAT,
             "byte_order": sys.byteorder,
@@ -43,12 +46,14 @@ class Engine(DefinitionEngine):
             "layout": self.layout(),
             "audiences": [_kept(audience) for audience in self.audiences()],
         }
-        sections = {"engine": json.dumps(head, sort_keys=True).encode(), **self.dump_columns()}
-        for audience in self.audiences():
-            if audience.active:
-                members = self.members(audience.audience_id)
-                sections[f"members.{audience.audience_id}"] = members.serialize()
-        return sections
+        return json.dumps(head, sort_keys=True).encode()
+
+    def _members(self) -> dict[str, bytes]:
+        return {
+            f"members.{audience.audience_id}": self.members(audience.audience_id).serialize()
+            for audience in self.audiences()
+            if audience.active
+        }
 
     def state_hash(self) -> str:
         """Return a hash of the state: a function of the calls in their order alone.
@@ -56,7 +61,8 @@ class Engine(DefinitionEngine):
         Packs, restarts, slices of a build and the process take no part.
         """
         digest = hashlib.blake2b(digest_size=16)
-        for name, content in sorted(self.dump().items()):
+        everything = {"engine": self._head(), **self.contents(), **self._members()}
+        for name, content in sorted(everything.items()):
             digest.update(f"{name} {len(content)}\n".encode())
             digest.update(content)
         return digest.hexdigest()
