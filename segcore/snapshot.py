@@ -13,7 +13,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,12 @@ def write(path: Path, header: Mapping[str, Any], sections: Mapping[str, bytes]) 
 
 
 def read_newest(path: Path) -> Snapshot | None:
-    """Return the header and the sections of the newest good snapshot at `path`, or None.
+    """Return the header and the sections of the newest good snapshot at `path`, or None."""
+    return next((snapshot for _, snapshot in read_each(path)), None)
+
+
+def read_each(path: Path) -> Iterator[tuple[Path, Snapshot]]:
+    """Yield the good snapshots at `path`, the newest first, each with its file.
 
     Files that are not good are renamed, so that they are looked at by people and by nobody else.
     """
@@ -62,10 +67,11 @@ def read_newest(path: Path) -> Snapshot | None:
         except FileNotFoundError:
             continue
         try:
-            return parse(content)
+            snapshot = parse(content)
         except ValueError:
-            _set_aside(candidate)
-    return None
+            set_aside(candidate)
+        else:
+            yield candidate, snapshot
 
 
 def parse(content: bytes) -> Snapshot:
@@ -101,7 +107,8 @@ def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".prev")
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
+    """Rename a snapshot that cannot be used, so that nobody reads it again."""
     number = 0
     bad = path.with_name(path.name + ".bad")
     while bad.exists():

@@ -79,32 +79,27 @@ class ColumnStore:
         return dict(self._sums)
 
     def load(self, sections: Mapping[str, bytes]) -> None:
-        """Fill the columns, which are there and empty; ValueError or KeyError where it cannot be."""
+        """Fill the columns, which are there and empty.
+
+        Raises ValueError or KeyError where the sections are not what `dump` gave.
+        """
+        files = json.loads(sections[_FILES]) if _FILES in sections else {}
+        if self.directory is not None:
+            _keep_only(self.directory, {name for name, (size, _) in files.items() if size})
         for name, each in self._sets.items():
             each.load(sections[name])
         for name, column in self.columns.items():
-            if column.path is None:
+            if column.path is None or name not in files:
                 column.load(sections[name])
-        if self.directory is not None:
-            self.cut(json.loads(sections[_FILES]))
+            else:
+                self._cut(name, column, *files[name])
 
-    def cut(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Let the columns be as long as `sizes` says, and remove the files of others.
-
-        Raises ValueError where a file is shorter, or holds something else.
-        """
-        assert self.directory is not None
-        for name, column in self.columns.items():
-            if column.path is None:
-                continue
-            size, crc = sizes[name]
-            column.open_file(size)
-            if column.checksum(0, 0) != crc:
-                raise ValueError(f"{name}: expected {size} values as they were, found others")
-            self._sums[name] = (size, crc)
-        for path in self.directory.iterdir():
-            if not sizes.get(path.name, (0, 0))[0]:
-                path.unlink()
+    def _cut(self, name: str, column: Column, size: int, crc: int) -> None:
+        """Let a column be what its file holds up to `size`."""
+        column.open_file(size)
+        if column.checksum(0, 0) != crc:
+            raise ValueError(f"{name}: expected {size} values as they were, found others")
+        self._sums[name] = (size, crc)
 
     def sync(self) -> None:
         """Return once all that was in the columns before is on disk. Any thread may call it."""
@@ -129,6 +124,13 @@ class ColumnStore:
 def wipe(directory: Path) -> None:
     """Remove the columns of an engine whose snapshot cannot be used."""
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _keep_only(directory: Path, names: set[str]) -> None:
+    """Remove the files that the snapshot knows nothing of: they are younger than it."""
+    for path in directory.iterdir():
+        if path.name not in names:
+            path.unlink()
 
 
 def _sync(path: Path) -> None:

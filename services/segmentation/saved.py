@@ -1,5 +1,7 @@
 """The snapshot of one partition: segcore's sections and ours, in one framed file.
 
+The histories lie beside it in files of their own, of which the snapshot says how long they were.
+
 `capture` is quick, and all that has to happen while nothing else may: it copies what changes later.
 `write` may take its time beside live traffic.
 """
@@ -9,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segcore import Engine, snapshot
+from segcore.storage import wipe
 from services.segmentation import saved_versions
 from services.segmentation.domain import CatalogFacts
 from services.segmentation.partition import Partition
 from services.segmentation.record_table import Columns, RecordTable
 
-FORMAT = 4
+FORMAT = 5
 _ENGINE = "engine/"
 _NO_PRICE = float("nan")
 
@@ -31,6 +34,7 @@ class Captured:
     number: int
     facts_seq: int
     engine: Mapping[str, bytes]
+    sync: Callable[[], None]
     head: Mapping[str, object]
     catalog: Mapping[str, CatalogFacts]
     records: Mapping[str, Columns]
@@ -56,6 +60,7 @@ def capture(partition: Partition) -> Captured:
         partition.number,
         partition.facts_seq,
         partition.engine.dump(),
+        partition.engine.columns.sync,
         head,
         dict(partition.catalog),
         {audience_id: own.columns() for audience_id, own in partition.records.own.items()},
@@ -67,7 +72,8 @@ def capture(partition: Partition) -> Captured:
 
 
 def write(directory: Path, captured: Captured) -> None:
-    """Write a captured state to disk; the former snapshot is kept beside it."""
+    """Write a captured state to disk, its histories first; the former snapshot is kept beside."""
+    captured.sync()
     header = {
         "format": FORMAT,
         "partition": captured.number,
@@ -78,29 +84,39 @@ def write(directory: Path, captured: Captured) -> None:
 
 def read(directory: Path, number: int) -> Partition | None:
     """Return the newest state that can be read, or None: then the log is the way back."""
-    found = snapshot.read_newest(_path(directory, number))
-    if found is None:
-        return None
-    header, sections = found
-    if header.get("format") != FORMAT or header.get("partition") != number:
-        return None
+    for file, (header, sections) in snapshot.read_each(_path(directory, number)):
+        if header.get("format") != FORMAT or header.get("partition") != number:
+            continue
+        try:
+            return _load(directory, number, sections)
+        except (KeyError, TypeError, ValueError):  # whole as a file, and of other histories
+            snapshot.set_aside(file)
+    return None
+
+
+def begin(directory: Path, number: int) -> Partition:
+    """Return an empty state, and remove the histories that are there: the log has them."""
+    histories = _histories(directory, number)
+    wipe(histories)
+    return Partition(number, Engine(histories, number))
+
+
+def _load(directory: Path, number: int, sections: Mapping[str, bytes]) -> Partition:
     engine_sections = {
         name.removeprefix(_ENGINE): data
         for name, data in sections.items()
         if name.startswith(_ENGINE)
     }
-    try:
-        partition = Partition(number, Engine.load(engine_sections))
-        _restore(partition, sections)
-    except (KeyError, TypeError, ValueError):  # whole as a file, and of another Coterie than this
-        return None
+    engine = Engine.load(engine_sections, _histories(directory, number), number)
+    partition = Partition(number, engine)
+    _restore(partition, sections)
     return partition
 
 
 def state_hash(partition: Partition) -> str:
     """Return a digest of the whole state, which is the same however the state came to be."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, content in sorted(_sections(capture(partition)).items()):
+    digest = hashlib.blake2b(partition.engine.state_hash().encode(), digest_size=16)
+    for name, content in sorted(_sections(replace(capture(partition), engine={})).items()):
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -108,6 +124,10 @@ def state_hash(partition: Partition) -> str:
 
 def _path(directory: Path, number: int) -> Path:
     return directory / f"segmentation-{number}.snapshot"
+
+
+def _histories(directory: Path, number: int) -> Path:
+    return directory / "segmentation" / f"history-{number}"
 
 
 def _sections(captured: Captured) -> dict[str, bytes]:

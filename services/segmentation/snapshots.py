@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import structlog
@@ -30,9 +30,17 @@ class Snapshots:
         self._closed = False
 
     def restore(self) -> Partition:
-        """Return the newest state on disk, or an empty one."""
+        """Return the newest state on disk, or an empty one.
+
+        A snapshot that is being written ends first: who goes on from a former one writes over the
+        histories that it stands on.
+        """
+        if self._writing is not None:
+            wait([self._writing])
         self._unsaved_facts = 0
-        return saved.read(self._directory, self._number) or Partition(self._number)
+        return saved.read(self._directory, self._number) or saved.begin(
+            self._directory, self._number
+        )
 
     def count(self, facts: int) -> None:
         """Say how many facts were applied."""

@@ -46,10 +46,21 @@ class Memberships:
         """Read the newest good snapshot back; return the facts position that it holds."""
         restored = self._snapshots.restore()
         restored.note_next_due()
-        self.partition = restored
+        self._replace(restored)
         self._on_disk = True
         self._freshness.reached(self.partition.settled_seq, self._number)
         return self.partition.facts_seq
+
+    def _replace(self, restored: Partition) -> None:
+        """Go on with what was read back: who still holds the former partition reads this one's.
+
+        Both stand on the same files, of which only the new one knows what is in them.
+        """
+        former = self.partition
+        with former.lock:
+            restored.lock = former.lock
+            former.engine = restored.engine
+            self.partition = restored
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Apply facts records; each gives one transitions record, which may hold nothing.

@@ -32,6 +32,7 @@ class Side:
 
     def __init__(self, number: int, directory: Path) -> None:
         self.inbound: list[InboundPack] = []
+        self.directory = directory
         self.stage = Memberships(number, directory, Freshness(2), Tracing(), self._append)
         self.stage.restore()
         self.seq = 0
@@ -171,10 +172,10 @@ def test_of_two_values_of_one_instant_the_one_that_came_later_counts(old: Side, 
     assert change.values == {"tier": "gold"}
 
 
-def test_who_left_is_no_part_of_a_snapshot_and_still_found(old: Side, tmp_path: Path) -> None:
+def test_who_left_is_no_part_of_a_snapshot_and_still_found(old: Side) -> None:
     old.take(departure(1), inbound_seq=4)
-    saved.write(tmp_path, saved.capture(old.partition))
-    restored = saved.read(tmp_path, 0)
+    saved.write(old.directory, saved.capture(old.partition))
+    restored = saved.read(old.directory, 0)
     assert restored is not None
     assert restored.departures == {1: WINNER}
     assert saved.state_hash(restored) == saved.state_hash(old.partition)
