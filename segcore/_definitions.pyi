@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pyroaring import BitMap
 
@@ -8,6 +9,8 @@ from segcore.rule import Expression
 from segcore.storage import ColumnStore
 
 class DefinitionEngine(PeopleEngine):
+    @property
+    def audience_by_id(self) -> Mapping[str, Any]: ...
     def add_audience(self, audience_id: str, version: int, rule: Expression) -> None: ...
     def remove_audience(self, audience_id: str) -> None: ...
     def build(self, max_rows: int) -> float: ...

@@ -1,0 +1,250 @@
+"""Ad hoc questions to the history: who makes an unsaved rule true, now or at an instant before.
+
+Nothing is kept for the rule. Answers come from the tables of events and the columns of attributes
+alone, and are those of `segcore.reference` for each known profile.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from pyroaring import BitMap
+
+from segcore._bits import Bits
+from segcore._definitions import DefinitionEngine
+from segcore._group import Group
+from segcore._selection import Selection
+from segcore._sets import Set
+from segcore.plan import Atom, AttributeTest, Member, PersonTest, Plan, Tally, plan_rule
+from segcore.rule import (
+    MICRO,
+    Aggregate,
+    Compare,
+    Comparison,
+    EventField,
+    Expression,
+    Fold,
+    ItemField,
+    Rows,
+    Truth,
+)
+from segcore.rule_json import from_json
+
+Progress = Callable[[float], None]
+"""Is told how much is done, from 0 to 1; what it raises ends the question."""
+
+_NO_END = 1 << 62
+
+
+def select_bits(
+    engine: DefinitionEngine,
+    rule: Expression,
+    at_ms: int | None = None,
+    progress: Progress | None = None,
+) -> Bits:
+    """Return the bits of the members that `rule` would have; see `Selection` for `at_ms`.
+
+    With `at_ms` other audiences count as their rules of today say of that instant. Raises
+    ValueError where the rule is not well formed, KeyError where it speaks of an unknown audience.
+    """
+    plan = plan_rule(rule)
+    with Selection(engine, at_ms) as selection:
+        return _Question(engine, selection, progress).answer(plan)
+
+
+def select(
+    engine: DefinitionEngine,
+    rule: Expression,
+    at_ms: int | None = None,
+    progress: Progress | None = None,
+) -> BitMap:
+    """Return the members that `rule` would have, as `select_bits`."""
+    return BitMap.deserialize(select_bits(engine, rule, at_ms, progress).to_portable())
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an unsaved rule would select: how many, how many of other audiences, and some of them.
+
+    The sample is stable: it takes those whose ordinals hash least, whatever was asked before.
+    """
+
+    size: int
+    overlaps: Mapping[str, int]
+    sample: tuple[int, ...]
+
+
+def preview(
+    engine: DefinitionEngine,
+    rule: Expression,
+    others: Iterable[str] = (),
+    sample_size: int = 20,
+    progress: Progress | None = None,
+) -> Preview:
+    """Return how many `rule` selects now, how many of them are in `others`, and a sample of them.
+
+    Raises as `select_bits`; KeyError for an audience that is not active.
+    """
+    found = Set.from_bits(select_bits(engine, rule, progress=progress))
+    overlaps = {
+        audience_id: found.common(Set.from_bits(_members(engine, audience_id)))
+        for audience_id in others
+    }
+    return Preview(found.count, overlaps, sample_of(found.ids(), sample_size))
+
+
+def sample_of(ids: array[int], size: int) -> tuple[int, ...]:
+    """Return the `size` ordinals that hash least, ascending by hash: a stable sample of any set."""
+    ordinals = np.frombuffer(ids, np.uint32)
+    hashes = ordinals.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= np.uint64(0xD6E8FEB86659FD93)
+    hashes ^= hashes >> np.uint64(32)
+    if size < len(hashes):
+        least = np.argpartition(hashes, size)[:size]
+        ordinals, hashes = ordinals[least], hashes[least]
+    return tuple(int(ordinal) for ordinal in ordinals[np.argsort(hashes)])
+
+
+def _members(engine: DefinitionEngine, audience_id: str) -> Bits:
+    """Return the members now; KeyError unless the audience is active."""
+    audience = engine.audience_by_id[audience_id]
+    if not audience.active:
+        raise KeyError(audience_id)
+    bits: Bits = audience.signal.bits
+    return bits
+
+
+@dataclass(slots=True)
+class _Question:
+    """What was found for one question, so that nothing is found twice."""
+
+    engine: DefinitionEngine
+    selection: Selection
+    progress: Progress | None
+    groups: dict[str, Group] = field(default_factory=dict)
+    found: dict[str, Bits] = field(default_factory=dict)
+
+    def answer(self, plan: Plan) -> Bits:
+        tallies = _by_leaf(plan)
+        atoms = []
+        for number, atom in enumerate(plan.atoms):
+            atoms.append(self._atom(atom, tallies))
+            if self.progress is not None:
+                self.progress((number + 1) / (len(plan.atoms) + 1))
+        return self.selection.combine(plan.code, plan.depth, atoms)
+
+    def _atom(self, atom: Atom, tallies: Mapping[str, list[Tally]]) -> Bits:
+        match atom:
+            case Member():
+                return self._member(atom.audience_id)
+            case AttributeTest():
+                return self.selection.having(from_json(atom.key))
+            case Tally():
+                return self._tally(atom, tallies[atom.leaf.key])
+            case PersonTest():
+                condition = from_json(atom.key)
+                rows = _followed_rows(condition)
+                if rows is not None:
+                    return self.selection.following(rows)
+                return self.selection.deciding(condition)
+
+    def _member(self, audience_id: str) -> Bits:
+        if not self.selection.past:
+            return _members(self.engine, audience_id)
+        if audience_id not in self.found:
+            rule = self.engine.audience_by_id[audience_id].rule
+            self.found[audience_id] = self.answer(plan_rule(rule))
+        return self.found[audience_id]
+
+    def _tally(self, atom: Tally, shared: list[Tally]) -> Bits:
+        group = self.groups.get(atom.leaf.key)
+        rows, operand = _rows_of(atom)
+        if group is None:
+            if operand is None:
+                exact_to = max(_told_apart(*_count_range(each)[:2]) for each in shared)
+                group = self.selection.counts(rows, exact_to)
+            else:
+                group = self.selection.sums(rows, operand)
+            self.groups[atom.leaf.key] = group
+        return group.passing(*(_sum_range(atom) if operand is not None else _count_range(atom)))
+
+
+def _followed_rows(condition: Expression) -> Rows | None:
+    """Return the rows of which one has to exist, where a single plain test is all that is new."""
+    while isinstance(condition, Truth):
+        condition = condition.operand
+    if not isinstance(condition, Aggregate) or condition.fold is not Fold.EXISTS:
+        return None
+    rows = condition.rows
+    if len(rows.follows) != 1:
+        return None
+    sides = (replace(rows, follows=()), rows.follows[0].then)
+    return rows if all(_is_plain(side) for side in sides) else None
+
+
+def _is_plain(rows: Rows) -> bool:
+    """Tell whether rows are kept by type, `where` and age alone; a key has to be a field."""
+    plain = Rows(rows.scope, rows.types, rows.where, rows.last_ms, rows.at, older_ms=rows.older_ms)
+    if rows.key is None:
+        return rows == plain
+    named = isinstance(rows.key, ItemField) or (
+        isinstance(rows.key, EventField) and rows.key.name not in ("id", "type")
+    )
+    return named and rows == replace(plain, key=rows.key)
+
+
+def _by_leaf(plan: Plan) -> dict[str, list[Tally]]:
+    """Return the tallies over the same rows together: one pass serves them all."""
+    shared: dict[str, list[Tally]] = {}
+    for atom in plan.atoms:
+        if isinstance(atom, Tally):
+            shared.setdefault(atom.leaf.key, []).append(atom)
+    return shared
+
+
+def _rows_of(atom: Tally) -> tuple[Rows, Expression | None]:
+    compare = from_json(atom.key)
+    assert isinstance(compare, Compare)  # noqa: S101  the plan writes them so
+    assert isinstance(compare.left, Aggregate)  # noqa: S101
+    return compare.left.rows, compare.left.operand
+
+
+def _count_range(atom: Tally) -> tuple[int, int, bool]:
+    """Return which counts pass: from, to, and whether it is the others that do."""
+    least, most = -(-atom.threshold // MICRO), atom.threshold // MICRO
+    match atom.comparison:
+        case Comparison.GE:
+            return least, _NO_END, False
+        case Comparison.GT:
+            return most + 1, _NO_END, False
+        case Comparison.LE:
+            return -_NO_END, most, False
+        case Comparison.LT:
+            return -_NO_END, least - 1, False
+        case _:
+            return least, most, atom.comparison is Comparison.NE
+
+
+def _told_apart(low: int, high: int) -> int:
+    """Return below which count all counts have to be told apart to see a range."""
+    return max(low, high + 1 if high < _NO_END else 0) - 1
+
+
+def _sum_range(atom: Tally) -> tuple[int, int, bool]:
+    """Return which sums pass, as `_count_range`."""
+    most = (1 << 63) - 1
+    match atom.comparison:
+        case Comparison.GE:
+            return atom.threshold, most, False
+        case Comparison.GT:
+            return atom.threshold + 1, most, False
+        case Comparison.LE:
+            return -most, atom.threshold, False
+        case Comparison.LT:
+            return -most, atom.threshold - 1, False
+        case _:
+            return atom.threshold, atom.threshold, atom.comparison is Comparison.NE
