@@ -369,6 +369,13 @@ cdef class PersonNode(Node):
     def attributes_of(self):
         return [self.texts.intern(name) for name in self.condition.attributes]
 
+    cdef int add_event(
+        self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms
+    ) except -1:
+        if self.condition.concerns(table.events.get(row), horizon_ms):
+            return self.refresh(ordinal, now_ms, horizon_ms)
+        return 0
+
     cdef int refresh(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms) except -1:
         cdef Verdict verdict
         cdef int64_t* armed
