@@ -220,6 +220,7 @@ cdef class DefinitionEngine(PeopleEngine):
         for audience in self.audiences_in_order:
             used.update([node.index for node in audience.nodes])
         self.listeners, self.attribute_nodes, self.birth_nodes = {}, {}, []
+        self.listening = []
         self.node_by_key, self.tallies = {}, {}
         for index, node in enumerate(self.nodes):
             if index not in used:

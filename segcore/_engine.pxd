@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from segcore._attributes cimport Attributes
 from segcore._audience cimport Audience
+from segcore._batch cimport Batch, BatchRow
 from segcore._bits cimport Bits
 from segcore._flips cimport Flips
 from segcore._history cimport Events
@@ -28,6 +29,7 @@ cdef class LiveEngine:
     cdef Flips flips
     cdef readonly list nodes
     cdef dict listeners
+    cdef list listening
     cdef dict attribute_nodes
     cdef list birth_nodes
     cdef readonly list audiences_in_order
@@ -37,11 +39,14 @@ cdef class LiveEngine:
     cdef readonly int64_t horizon_ms
     cdef readonly int64_t arrivals
 
+    cdef list _listening(self, uint32_t type_id)
+    cdef int _look_ahead(self, Batch batch, Py_ssize_t place) except -1
     cdef int _take_event(self, const EventView* view, int32_t place) except -1
     cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index, int32_t place) except -1
     cdef int _pass_time(self, int64_t limit_ms) except -1
     cdef bint _drop_stale(self, Timer* first) except -1
     cdef int _fire_profile(self, Timer* first) except -1
+    cdef int _look_ahead_in_time(self) except -1
     cdef int _check_ordinal(self, uint32_t ordinal) except -1
     cdef bint _make_known(self, uint32_t ordinal) except -1
     cdef int _retire(self, uint32_t ordinal) except -1

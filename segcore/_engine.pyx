@@ -5,13 +5,15 @@ a bit that changes queues the audiences that read it, and those queue their chil
 is looked at. One thread at a time: the owner of an engine guards it.
 """
 
-from segcore._batch cimport Batch
 from segcore._table cimport Table
 from segcore._values cimport checked_time
 
 from segcore.changes import Change
 from segcore.history import History
 from segcore.storage import ColumnStore
+
+cdef Py_ssize_t AHEAD = 6
+"""How many events or timers ahead memory is asked for: about as long as it takes to come."""
 
 
 cdef class LiveEngine:
@@ -39,6 +41,7 @@ cdef class LiveEngine:
         self.flips = Flips()
         self.nodes = []
         self.listeners = {}
+        self.listening = []
         self.attribute_nodes = {}
         self.birth_nodes = []
         self.audiences_in_order = []
@@ -85,6 +88,8 @@ cdef class LiveEngine:
         cdef Py_ssize_t last = batch.size if end is None else end
         cdef int64_t log_ms
         for place in range(first, last):
+            if place + AHEAD < last:
+                self._look_ahead(batch, place + AHEAD)
             batch.view(place, &view)
             log_ms = batch.rows[place].log_ms
             if log_ms > self.now_ms:
@@ -93,6 +98,24 @@ cdef class LiveEngine:
                 self.horizon_ms = max(self.horizon_ms, log_ms - 1)
             self._take_event(&view, <int32_t> place)
         return self.flips.take()
+
+    cdef list _listening(self, uint32_t type_id):
+        """Return the nodes that an event of a type can change."""
+        cdef Py_ssize_t place = self.events.places.find(type_id)
+        cdef Table table
+        while place >= len(self.listening):
+            table = self.events.tables[len(self.listening)]
+            self.listening.append(self.listeners.get(table.type_id, []))
+        return <list> self.listening[place] if place >= 0 else []
+
+    cdef int _look_ahead(self, Batch batch, Py_ssize_t place) except -1:
+        """Begin to bring near what an event that comes soon will touch."""
+        cdef BatchRow* row = &batch.rows[place]
+        cdef Node node
+        self.events.prefetch(row.ordinal)
+        for node in self._listening(row.type_id):
+            node.prefetch(row.ordinal)
+        return 0
 
     cdef int _take_event(self, const EventView* view, int32_t place) except -1:
         """Append an event and count it."""
@@ -104,7 +127,7 @@ cdef class LiveEngine:
         cdef Py_ssize_t row = self.events.rows.get(index)
         cdef Node node
         self._admit(ordinal)
-        for node in self.listeners.get(table.type_id, ()):
+        for node in self._listening(table.type_id):
             node.add_event(table, row, ordinal, self.now_ms, self.horizon_ms)
         return self._settle(ordinal, self.now_ms, False, place)
 
@@ -192,11 +215,19 @@ cdef class LiveEngine:
         cdef Node node
         while timer.due_ms == first.due_ms and timer.ordinal == first.ordinal:
             self.around.wheel.pop(&timer)
+            self._look_ahead_in_time()
             node = self.nodes[timer.node]
             node.fire(timer.ordinal, timer.due_ms)
             if not self._drop_stale(&timer):
                 break
         return self._settle(first.ordinal, first.due_ms, True, -1)
+
+    cdef int _look_ahead_in_time(self) except -1:
+        """Begin to bring near what a timer that is due soon will touch."""
+        cdef const Timer* timer = self.around.wheel.ahead(AHEAD)
+        if timer != NULL and self.nodes[timer.node] is not None:
+            (<Node> self.nodes[timer.node]).prefetch(timer.ordinal)
+        return 0
 
     cdef int _check_ordinal(self, uint32_t ordinal) except -1:
         if not 0 < ordinal < 0xFFFFFFFF:

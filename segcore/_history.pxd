@@ -3,6 +3,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
+from segcore._cells cimport cells_prefetch
 from segcore._columns cimport Int64Column, Uint32Column
 from segcore._keys cimport Keys
 from segcore._owners cimport Owners
@@ -44,6 +45,11 @@ cdef class Events:
     cdef int drop(self, uint32_t ordinal) except -1
     cdef int _kill(self, Py_ssize_t event) except -1
     cdef Py_ssize_t _repeat(self, Py_ssize_t event, uint32_t ordinal) except -1
+
+    cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
+        """Begin to bring near where the events of an ordinal begin."""
+        if ordinal < self.newest.size:
+            cells_prefetch(<uint32_t*> self.newest.data + ordinal)
 
     cdef inline PyObject* table_of(self, Py_ssize_t event) noexcept nogil:
         """Return the table of an event; cast it to `Table`."""

@@ -37,6 +37,7 @@ cdef class Node:
     cdef int count_event(
         self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t horizon_ms
     ) except -1
+    cdef void prefetch(self, uint32_t ordinal) noexcept
     cdef int refresh(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms) except -1
     cdef int fire(self, uint32_t ordinal, int64_t due_ms) except -1
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept
@@ -63,6 +64,7 @@ cdef class TallyNode(Node):
     cdef int64_t* thresholds
     cdef bint* of_count
     cdef Py_ssize_t atom_count
+    cdef int64_t least
 
     cdef int _add_row(
         self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t occurred_ms,

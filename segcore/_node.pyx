@@ -76,6 +76,9 @@ cdef class Node:
         """Count an event without looking at what that changes."""
         return 0
 
+    cdef void prefetch(self, uint32_t ordinal) noexcept:
+        """Begin to bring near what a profile's next event or timer will touch."""
+
     cdef int refresh(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms) except -1:
         """Set the bits of a profile, and its timer."""
         raise TypeError(f"expected a kind of node, found {type(self).__name__}")
@@ -144,6 +147,7 @@ cdef class TallyNode(Node):
         self.types = tuple([texts.intern(name) for name in plan.types])
         self.cursors = {}
         self.signals = []
+        self.least = NO_TIMER
         self.atoms = {}
         if not self.windowed:
             self.leaf = Total()
@@ -191,6 +195,7 @@ cdef class TallyNode(Node):
         self.atoms[key] = Signal()
         self.signals.append(self.atoms[key])
         self.atom_count = count
+        self.least = min(self.least, least_count(comparison, threshold) if of_count else 1)
         self.at_birth |= compares(CODES[comparison], 0, threshold)
         self.filled = 0
         self.live = False
@@ -210,6 +215,9 @@ cdef class TallyNode(Node):
         for line in range(table.first_line(row), table.item_ends.get(row)):
             self._add_row(table, row, line, ordinal, occurred_ms, horizon_ms)
         return 0
+
+    cdef void prefetch(self, uint32_t ordinal) noexcept:
+        self.leaf.prefetch(ordinal)
 
     cdef int _add_row(
         self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t occurred_ms,
@@ -239,7 +247,7 @@ cdef class TallyNode(Node):
                 compares(self.comparisons[place], value, self.thresholds[place]),
                 self.around.queue,
             )
-        if seen.due_ms != NO_TIMER and (
+        if seen.due_ms != NO_TIMER and seen.count >= self.least and (
             seen.armed[0] == 0 or seen.due_ms < kept_due(seen.armed[0])
         ):
             seen.armed[0] = kept_due(seen.due_ms)
@@ -404,6 +412,16 @@ cdef class PersonNode(Node):
 
     def memory(self):
         return self.armed.memory() + self.signal.bits.memory()
+
+
+def least_count(comparison, int64_t threshold):
+    """Return the least count, 1 or more, that compares otherwise than the count before it.
+
+    Below it no row that leaves is noticed: it needs no timer.
+    """
+    if comparison in (Comparison.GT, Comparison.LE):
+        return max(1, threshold // MICRO + 1)
+    return max(1, -(-threshold // MICRO))
 
 
 cdef inline void fill(

@@ -161,7 +161,7 @@ cdef class PeopleEngine(LiveEngine):
                 node.clear(ordinal)
         for index in self.events.of_profile(ordinal):
             table = <Table> self.events.table_of(index)
-            for node in self.listeners.get(table.type_id, ()):
+            for node in self._listening(table.type_id):
                 node.count_event(table, self.events.rows.get(index), ordinal, self.horizon_ms)
         for node in self.nodes:
             if node is not None:

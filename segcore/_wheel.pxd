@@ -56,6 +56,11 @@ cdef class Wheel:
     cdef int drop_first(self) except -1 nogil
     cpdef void clear(self) noexcept nogil
     cpdef Py_ssize_t memory(self) noexcept nogil
+    cdef inline const Timer* ahead(self, Py_ssize_t count) noexcept nogil:
+        """Return a timer that is due soon, so many behind the first of its bucket, or NULL."""
+        cdef Py_ssize_t place = self.run_head + count
+        return &self.run[place] if place < self.run_end else NULL
+
     cdef const Timer* _ready(self) noexcept nogil
     cdef void _move_base(self) noexcept nogil
     cdef int _place(self, Timer timer) except -1 nogil
