@@ -5,7 +5,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from segcore._batch cimport Batch
 from segcore._catalog cimport Catalog
 from segcore._event_wire cimport SCRATCH_BYTES
+from segcore._texts cimport Texts
 from segcore._wire cimport Cursor, Fault, Text
+
+
+cdef enum:
+    AHEAD = 4       # facts between the steps of a look into the dictionary
 
 
 cdef struct FactHead:
@@ -20,6 +25,7 @@ cdef struct FactHead:
     Text namespace
     Text identifier
     Text traceparent
+    uint64_t came_hash          # of `namespace:identifier`
     Py_ssize_t body_start
     Py_ssize_t body_end
 
@@ -44,4 +50,6 @@ cdef class PackReader:
     cdef int _read_input(
         self, Py_ssize_t place, Py_ssize_t end, Batch batch, Catalog catalog
     ) except -2 nogil
+    cdef void _look_ahead(self, Py_ssize_t place, Texts texts) noexcept nogil
+    cdef Py_ssize_t _spell_came_with(self, FactHead* head) noexcept nogil
     cdef uint32_t _came_with(self, FactHead* head, Batch batch) except 0 nogil

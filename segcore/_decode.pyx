@@ -10,6 +10,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from segcore._batch cimport BatchRow
+from segcore._text_hash cimport hash_bytes, prefetch
 from segcore._event_wire cimport EventParts, read_assigned, read_event
 from segcore._wire cimport (
     BAD,
@@ -165,6 +166,8 @@ cdef class PackReader:
         head.end = fact.end - fact.base
         if read_head(fact, head) == BAD:
             return BAD
+        if head.body == EVENT and not head.odd:
+            head.came_hash = hash_bytes(self.scratch, self._spell_came_with(head))
         self.count += 1
         return WELL
 
@@ -199,6 +202,7 @@ cdef class PackReader:
             end = self._end_of_input(self.place)
             if not self._is_plain(self.place, end):
                 return WELL
+            self._look_ahead(self.place, batch.texts)
             found = self._read_input(self.place, end, batch, catalog)
             if found == ODD:
                 self.odd = True
@@ -253,11 +257,33 @@ cdef class PackReader:
 
     cdef uint32_t _came_with(self, FactHead* head, Batch batch) except 0 nogil:
         """Return the id of `namespace:value`."""
+        return batch.texts.intern_bytes(self.scratch, self._spell_came_with(head))
+
+    cdef Py_ssize_t _spell_came_with(self, FactHead* head) noexcept nogil:
+        """Write `namespace:value` to the scratch; return how long it is."""
         cdef Py_ssize_t length = head.namespace.length
         memcpy(self.scratch, head.namespace.data, length)
         self.scratch[length] = b":"
         memcpy(self.scratch + length + 1, head.identifier.data, head.identifier.length)
-        return batch.texts.intern_bytes(self.scratch, length + 1 + head.identifier.length)
+        return length + 1 + head.identifier.length
+
+    cdef void _look_ahead(self, Py_ssize_t place, Texts texts) noexcept nogil:
+        """Bring near what will be asked of the dictionary for the facts to come.
+
+        Identifiers are as many as people, so each step of a look-up is a miss: the slot of one
+        fact, the end of another's text and the text of a third are fetched while one is read.
+        """
+        cdef uint32_t text_id
+        if place + 3 * AHEAD < self.count:
+            prefetch(&texts.slots[self.facts[place + 3 * AHEAD].came_hash & texts.mask])
+        if place + 2 * AHEAD < self.count:
+            text_id = texts.slots[self.facts[place + 2 * AHEAD].came_hash & texts.mask]
+            if text_id:
+                prefetch(texts.ends.data + (text_id - 1) * sizeof(int64_t))
+        if place + AHEAD < self.count:
+            text_id = texts.slots[self.facts[place + AHEAD].came_hash & texts.mask]
+            if text_id:
+                prefetch(texts.arena.data + texts.ends.get(text_id - 1))
 
 
 cdef int read_head(Cursor* fact, FactHead* head) noexcept nogil:

@@ -10,6 +10,15 @@ cdef enum:
     SCRATCH_BYTES = 1 << 15     # a list of texts, or an identifier, as one text
     PROPERTY_LIMIT = 128        # more names than that in one event are left to Python
 
+    WAITING = 16                # properties of which the texts are looked up together
+
+
+cdef struct Property:
+    Text name
+    Text text
+    int kind
+    int64_t kept
+
 
 cdef struct EventParts:
     int64_t received_ms         # given: nothing occurs after its receipt
@@ -17,6 +26,9 @@ cdef struct EventParts:
     Text event_id
     uint32_t type_id
     int64_t occurred_ms
+    Py_ssize_t properties       # where those of the event begin in the batch
+    Py_ssize_t waiting_count
+    Property waiting[WAITING]
 
 
 cdef int read_event(

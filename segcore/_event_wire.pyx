@@ -46,7 +46,6 @@ cdef int read_event(
     Cursor* event, EventParts* parts, Batch batch, Catalog catalog
 ) except -2 nogil:
     """Add the properties and the lines of an event, and read the rest of it."""
-    cdef Py_ssize_t properties = batch.property_count
     cdef Py_ssize_t items = batch.item_count
     cdef uint32_t tag = 0
     cdef Text type_name = Text(<const char*> event.base, 0)
@@ -57,6 +56,8 @@ cdef int read_event(
     cdef Py_ssize_t identities = 0
     cdef int found
     parts.event_id = type_name
+    parts.properties = batch.property_count
+    parts.waiting_count = 0
     while event.at < event.end:
         if read_tag(event, &tag) == BAD:
             return BAD
@@ -77,9 +78,7 @@ cdef int read_event(
                 event, b"items", batch.item_count - items, read_line(event, batch, catalog)
             )
         elif tag == 58:
-            found = within(
-                event, b"properties", -1, read_property(event, parts, batch, properties)
-            )
+            found = within(event, b"properties", -1, read_property(event, parts, batch))
         else:
             found = skip_field(event, tag)
         if found != WELL:
@@ -92,8 +91,10 @@ cdef int read_event(
             return ODD
         parts.occurred_ms = min(seconds * 1000 + nanos // 1_000_000, parts.received_ms)
     parts.type_id = batch.memo.intern(type_name.data, type_name.length)
+    if put_waiting(parts, batch) == ODD:
+        return ODD
     if batch.item_count == items:
-        add_bare_line(batch, properties, catalog)
+        add_bare_line(batch, parts.properties, catalog)
     return WELL
 
 
@@ -223,47 +224,67 @@ cdef int read_number(Cursor* message, int64_t* micro) noexcept nogil:
     return WELL
 
 
-cdef int read_property(
-    Cursor* event, EventParts* parts, Batch batch, Py_ssize_t start
-) except -2 nogil:
-    """Add one property, in the place of a former one of its name; without a value it is none."""
+cdef int read_property(Cursor* event, EventParts* parts, Batch batch) except -2 nogil:
+    """Read one property; its texts wait, so that those of several are fetched at once."""
     cdef Cursor entry, value
     cdef uint32_t tag = 0
-    cdef Text name = Text(<const char*> event.base, 0)
-    cdef int64_t kept = 0
-    cdef int kind = NOTHING
+    cdef Property* it
     cdef bint valued = False
-    cdef uint32_t name_id
     cdef int found
     if enter(event, &entry) == BAD:
         return BAD
+    if parts.waiting_count == WAITING and put_waiting(parts, batch) == ODD:
+        return ODD
+    it = &parts.waiting[parts.waiting_count]
+    it.name = it.text = Text(<const char*> event.base, 0)
+    it.kind = NOTHING
+    it.kept = 0
     while entry.at < entry.end:
         if read_tag(&entry, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(&entry, b"key", -1, read_text(&entry, &name))
+            found = within(&entry, b"key", -1, read_text(&entry, &it.name))
         elif tag == 18:
             if valued:
                 return ODD
             valued = True
             found = enter(&entry, &value)
             if found == WELL:
-                found = read_value(&value, parts.scratch, batch, &kind, &kept)
+                found = read_value(&value, parts.scratch, it)
             within(&entry, b"value", -1, found)
         else:
             return ODD      # of such an entry not all readers of protobuf make the same
         if found != WELL:
             return found
-    name_id = batch.memo.intern(name.data, name.length)
-    if batch.property_count - start == PROPERTY_LIMIT:
-        return ODD
-    put_property(batch, start, name_id, kind, kept)
+    if it.kind == TEXTS:
+        it.kept = batch.memo.intern(it.text.data, it.text.length)      # the next takes its place
+    elif it.kind == TEXT:
+        batch.memo.look_ahead(it.text.data, it.text.length)
+    parts.waiting_count += 1
+    return WELL
+
+
+cdef int put_waiting(EventParts* parts, Batch batch) except -2 nogil:
+    """Add the properties that wait, each in the place of a former one of its name."""
+    cdef Py_ssize_t place
+    cdef Property* it
+    cdef uint32_t name_id
+    for place in range(parts.waiting_count):
+        it = &parts.waiting[place]
+        name_id = batch.memo.intern(it.name.data, it.name.length)
+        if it.kind == TEXT:
+            it.kept = batch.memo.intern(it.text.data, it.text.length)
+        if batch.property_count - parts.properties == PROPERTY_LIMIT:
+            return ODD
+        put_property(batch, parts.properties, name_id, it.kind, it.kept)
+    parts.waiting_count = 0
     return WELL
 
 
 cdef int put_property(
     Batch batch, Py_ssize_t start, uint32_t name_id, int kind, int64_t kept
 ) except -1 nogil:
+    """Add a property; without a value it is none, and takes away the former one."""
     cdef Py_ssize_t place = start
     cdef Py_ssize_t last
     while place < batch.property_count and batch.property_keys[place] >> 3 != name_id:
@@ -282,44 +303,43 @@ cdef int put_property(
     return 0
 
 
-cdef int read_value(
-    Cursor* value, char* scratch, Batch batch, int* kind, int64_t* kept
-) except -2 nogil:
+cdef int read_value(Cursor* value, char* scratch, Property* it) noexcept nogil:
     """Read a Value, of which the last kind counts."""
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
-    cdef Text text = Text(<const char*> value.base, 0)
     cdef int found
     while value.at < value.end:
         if read_tag(value, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(value, b"text", -1, read_text(value, &text))
-            kind[0] = TEXT
+            found = within(value, b"text", -1, read_text(value, &it.text))
+            it.kind = TEXT
         elif tag == 17:
-            found = within(value, b"number", -1, read_number(value, kept))
-            kind[0] = NUMBER
+            found = within(value, b"number", -1, read_number(value, &it.kept))
+            it.kind = NUMBER
         elif tag == 24:
             found = within(value, b"flag", -1, read_varint(value, &number))
-            kept[0] = number != 0
-            kind[0] = FLAG
+            it.kept = number != 0
+            it.kind = FLAG
         elif tag == 34:
-            found = ODD if kind[0] == TIME else within(value, b"time", -1, read_time(value, kept))
-            kind[0] = TIME
-        elif tag == 42:
-            found = ODD if kind[0] == DATE else within(value, b"date", -1, read_date(value, kept))
-            kind[0] = DATE
-        elif tag == 50:
-            if kind[0] == TEXTS:
+            if it.kind == TIME:
                 return ODD
-            found = within(value, b"texts", -1, read_texts(value, scratch, &text))
-            kind[0] = TEXTS
+            found = within(value, b"time", -1, read_time(value, &it.kept))
+            it.kind = TIME
+        elif tag == 42:
+            if it.kind == DATE:
+                return ODD
+            found = within(value, b"date", -1, read_date(value, &it.kept))
+            it.kind = DATE
+        elif tag == 50:
+            if it.kind == TEXTS:
+                return ODD
+            found = within(value, b"texts", -1, read_texts(value, scratch, &it.text))
+            it.kind = TEXTS
         else:
             found = skip_field(value, tag)
         if found != WELL:
             return found
-    if kind[0] == TEXT or kind[0] == TEXTS:
-        kept[0] = batch.memo.intern(text.data, text.length)
     return WELL
 
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from segcore._text_hash cimport hash_bytes, prefetch
 from segcore._texts cimport Texts
 
 cdef enum:
@@ -46,18 +47,29 @@ cdef class Memo:
     cdef Texts texts
     cdef MemoEntry* entries
 
+    cdef inline MemoEntry* place_of(self, const MemoEntry* wanted) noexcept nogil:
+        """Return where a text would be."""
+        cdef uint64_t mixed = (wanted.first ^ wanted.length) * 0x9E3779B97F4A7C15ULL
+        mixed = (mixed ^ mixed >> 32 ^ wanted.middle) * 0xD6E8FEB86659FD93ULL
+        mixed = (mixed ^ mixed >> 32 ^ wanted.last) * 0x9E3779B97F4A7C15ULL
+        return &self.entries[mixed >> (64 - MEMO_BITS)]
+
+    cdef inline void look_ahead(self, const char* data, Py_ssize_t length) noexcept nogil:
+        """Bring near what `intern` will look at."""
+        cdef MemoEntry wanted
+        if length <= MEMO_BYTES:
+            spell(data, length, &wanted)
+            prefetch(self.place_of(&wanted))
+        prefetch(&self.texts.slots[hash_bytes(data, length) & self.texts.mask])
+
     cdef inline uint32_t intern(self, const char* data, Py_ssize_t length) except 0 nogil:
         """Return the id of a text, new or not; it is UTF-8 without U+0000."""
         cdef MemoEntry wanted
         cdef MemoEntry* entry
-        cdef uint64_t mixed
         if length > MEMO_BYTES:
             return self.texts.intern_bytes(data, length)
         spell(data, length, &wanted)
-        mixed = (wanted.first ^ <uint64_t> length) * 0x9E3779B97F4A7C15ULL
-        mixed = (mixed ^ mixed >> 32 ^ wanted.middle) * 0xD6E8FEB86659FD93ULL
-        mixed = (mixed ^ mixed >> 32 ^ wanted.last) * 0x9E3779B97F4A7C15ULL
-        entry = &self.entries[mixed >> (64 - MEMO_BITS)]
+        entry = self.place_of(&wanted)
         if (
             entry.text_id
             and entry.first == wanted.first

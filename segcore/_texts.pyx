@@ -8,24 +8,12 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
+from segcore._text_hash cimport hash_bytes
+
 from segcore.storage import ColumnStore
 
 cdef uint32_t TEXT_LIMIT = (1 << 29) - 1
 """A text id and a kind share 32 bits where fields are named."""
-
-
-cdef inline uint64_t hash_bytes(const char* data, Py_ssize_t length) noexcept nogil:
-    """Mix eight bytes at a time; fixed, so that nothing depends on the process."""
-    cdef uint64_t state = 0x9E3779B97F4A7C15ULL ^ <uint64_t> length
-    cdef uint64_t word
-    while length > 0:
-        word = 0
-        memcpy(&word, data, min(length, 8))
-        state = (state ^ word) * 0xD6E8FEB86659FD93ULL
-        state ^= state >> 32
-        data += 8
-        length -= 8
-    return state
 
 
 cdef class Texts:

@@ -1,4 +1,4 @@
-"""Runs the decoder over random and broken packs in kernels built with the address sanitizer.
+"""Runs decoder and column writer over random and broken bytes, built with the address sanitizer.
 
     python tests/fuzz/sanitized.py [--packs 2000] [--changes 8] [--seed 1] [--kernels _decode ...]
 
@@ -22,7 +22,17 @@ from Cython.Build import cythonize
 from setuptools import Extension
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = ("_columns", "_texts", "_memo", "_catalog", "_batch", "_event_wire", "_decode")
+KERNELS = (
+    "_columns",
+    "_texts",
+    "_memo",
+    "_catalog",
+    "_batch",
+    "_event_wire",
+    "_decode",
+    "_event_writer",
+)
+FUZZERS = ("decoding.py", "column_writing.py")
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": False,
@@ -59,7 +69,7 @@ def _command(sources: list[str], target: str) -> list[str]:
 
 
 def run(folder: Path, arguments: list[str]) -> int:
-    """Run the fuzzer over the built kernels; return its status."""
+    """Run the fuzzers over the built kernels; return the first status that is not 0."""
     library = subprocess.run(
         ["gcc", "-print-file-name=libasan.so"],  # noqa: S607  the compiler of the machine
         check=True,
@@ -73,10 +83,12 @@ def run(folder: Path, arguments: list[str]) -> int:
         "PYTHONMALLOC": "malloc",  # each object in a place of its own, with guards around it
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
     }
-    fuzzer = str(ROOT / "tests" / "fuzz" / "decoding.py")
-    return subprocess.run(
-        [sys.executable, fuzzer, *arguments], env=environment, cwd=folder, check=False
-    ).returncode
+    for name in FUZZERS:
+        command = [sys.executable, str(ROOT / "tests" / "fuzz" / name), *arguments]
+        status = subprocess.run(command, env=environment, cwd=folder, check=False).returncode
+        if status:
+            return status
+    return 0
 
 
 def main() -> None:

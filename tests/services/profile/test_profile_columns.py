@@ -28,6 +28,7 @@ from services.kit.errors import Exhausted, InvalidArgument
 from services.profile.checks import DeclaredKinds, check_event
 from services.profile.column_packs import sheet
 from services.profile.columns import check_way, expand
+from tests.fuzz import column_writing
 
 TEXTS = st.sampled_from(["a", "a", "shoe", "shoe", "é", "x" * 128, "", "x" * 300, "nul\0", "u\x1f"])
 DECLARED = DeclaredKinds({}, {"total": Kind.NUMBER, "flag": Kind.FLAG, "date": Kind.TEXT})
@@ -153,6 +154,12 @@ def test_intake_takes_and_refuses_columns_as_rows(rows: list[event_pb2.Event]) -
         (each.index, each.input_id, each.error.message) for each in first.refused
     ]
     assert (second.revision, second.accepted) == (first.revision, first.accepted)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_broken_columns_are_to_the_kernel_what_they_are_to_rows(seed: int) -> None:
+    column_writing.run(packs=4, changes=4, seed=seed)
 
 
 def test_columns_that_say_when_they_are_received_go_by_rows() -> None:
