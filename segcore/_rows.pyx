@@ -60,7 +60,7 @@ cdef class RowScan:
         cdef Py_ssize_t start, zone, count, word, word_count
         cdef int64_t least, greatest
         cdef const int64_t* times
-        cdef const uint64_t* dead = <const uint64_t*> self.table.dead.data
+        cdef const uint64_t* dead = self.table.dead.words
         while self.row < self.row_count:
             start = self.row
             zone = start // BLOCK_ROWS
@@ -86,7 +86,7 @@ cdef class RowScan:
                 self.row_words[count >> 6] &= (<uint64_t> 1 << (count & 63)) - 1
             if self.table.any_dead:
                 for word in range(word_count):
-                    if (start >> 6) + word < self.table.dead.size:
+                    if (start >> 6) + word < self.table.dead.word_count:
                         self.row_words[word] &= ~dead[(start >> 6) + word]
                 self.whole = False
             if self.of_items:
