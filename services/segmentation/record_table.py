@@ -111,21 +111,20 @@ class Columns:
 
 
 class RecordTable:
-    """The records of one audience; reads and writes of one person cost a few microseconds."""
+    """The records of one audience; who has none is told in a fraction of a microsecond."""
 
     def __init__(self, columns: Columns | None = None) -> None:
         self._columns = columns or Columns.of({})
+        self._people = BitMap(self._columns.ordinals)
         self._recent: dict[int, Change | None] = {}
 
     def get(self, ordinal: int) -> Change | None:
         """Return a person's record; None where there is none."""
         if ordinal in self._recent:
             return self._recent[ordinal]
-        ordinals = self._columns.ordinals
-        place = int(np.searchsorted(ordinals, ordinal))
-        if place == len(ordinals) or ordinals[place] != ordinal:
+        if ordinal not in self._people:
             return None
-        return self._columns.record(place)
+        return self._columns.record(self._people.rank(ordinal) - 1)
 
     def put(self, ordinal: int, record: Change | None) -> None:
         """Keep a person's record; None forgets it."""
@@ -142,12 +141,14 @@ class RecordTable:
             kept = self._columns.taken(np.flatnonzero(~former))
             new = {each: record for each, record in self._recent.items() if record is not None}
             self._columns = kept.joined(Columns.of(new))
+            self._people = BitMap(self._columns.ordinals)
             self._recent = {}
         return self._columns
 
     def people(self) -> BitMap:
         """Return who has a record."""
-        return BitMap(self.columns().ordinals)
+        self.columns()
+        return BitMap(self._people)
 
     def memory_bytes(self) -> int:
         """Return what it takes."""
