@@ -17,6 +17,12 @@ MAPPED = "mapped/"
 """How the engine names what lies in mapped files."""
 
 
+_KINDS = {
+    "AttributeNode": "attributes",
+    "PersonNode": "of one person's rows",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """What one kind of state takes."""
@@ -70,10 +76,14 @@ class MemoryUse:
 
 
 def _engine_uses(engine: Engine) -> dict[str, int]:
-    """Return what the engine takes: the columns that it would write, by their group."""
-    uses: Counter[str] = Counter()
-    for name, content in engine.dump().items():
-        uses[name.partition(".")[0]] += len(content)
+    """Return what the engine takes: histories and texts by family, what decides rules by kind."""
+    columns = engine.columns.memory()
+    uses: Counter[str] = Counter({f"{MAPPED}histories": columns.pop("files", 0)})
+    uses.update(columns)
+    for node in engine.nodes:
+        if node is not None:
+            kind = _KINDS.get(type(node).__name__)
+            uses[f"clauses/{kind or node.kind}"] += node.memory()
     return dict(uses)
 
 

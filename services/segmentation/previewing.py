@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from segcore.rule import Expression
+from segcore.select import sample_of
 from services.kit.ids import profile_id
 from services.segmentation.definitions import references_in
 from services.segmentation.overview import Overview
@@ -95,11 +97,12 @@ def _part(
     """Return what a rule comes to in one partition."""
     with partition.lock:
         members = select(partition, rule, wanted.at_ms, progress)
+        sampled = sample_of(array("I", members), wanted.sample_size)
         others = [partition.members(each) for each in wanted.audience_ids]
         return Preview(
             len(members),
             len(partition.everybody()),
-            tuple(profile_id(partition.number, it) for it in members[: wanted.sample_size]),
+            tuple(sorted(profile_id(partition.number, it) for it in sampled)),
             tuple((len(each), each.intersection_cardinality(members)) for each in others),
             partition.log_time_ms if wanted.at_ms is None else wanted.at_ms,
             f"{partition.number}:{partition.facts_seq}",
