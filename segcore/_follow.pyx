@@ -10,6 +10,9 @@ from libc.string cimport memset
 from segcore._bits cimport Bits
 from segcore._rows cimport Block, RowScan
 
+cdef extern from *:
+    int lowest_bit "__builtin_ctzll" (uint64_t word) noexcept nogil
+
 cdef enum:
     DIGIT_BITS = 11
     DIGITS = 2048
@@ -85,7 +88,8 @@ def gather(RowScan scan not None, Steps steps not None, uint64_t first_row, Bits
 cdef int gather_rows(RowScan scan, Steps steps, uint64_t first_row, Bits among) except -1 nogil:
     cdef Block block
     cdef Step step
-    cdef Py_ssize_t place, row
+    cdef Py_ssize_t place, row, word
+    cdef uint64_t left
     cdef const uint32_t* keys = NULL
     step.key = 0
     while scan.next_block(&block):
@@ -93,18 +97,22 @@ cdef int gather_rows(RowScan scan, Steps steps, uint64_t first_row, Bits among) 
             keys = <const uint32_t*> scan.field._values(
                 &scan.field.tests[0], block.rows, block.first, block.count
             )
-        for place in range(block.count):
-            if block.words != NULL and not block.words[place >> 6] >> (place & 63) & 1:
-                continue
-            step.owner = block.owners[place]
-            if among is not None and not among.get(step.owner):
-                continue
-            row = block.first + place if block.rows == NULL else block.rows[place]
-            step.at_ms = scan.table.occurred.get(row)
-            step.row = first_row + <uint64_t> (block.first + place)
-            if keys != NULL:
-                step.key = keys[place]
-            steps.add(&step)
+        for word in range((block.count + 63) >> 6):
+            left = ~<uint64_t> 0 if block.words == NULL else block.words[word]
+            if word == block.count >> 6:
+                left &= (<uint64_t> 1 << (block.count & 63)) - 1
+            while left:
+                place = word << 6 | lowest_bit(left)
+                left &= left - 1
+                step.owner = block.owners[place]
+                if among is not None and not among.get(step.owner):
+                    continue
+                row = block.first + place if block.rows == NULL else block.rows[place]
+                step.at_ms = scan.table.occurred.get(row)
+                step.row = first_row + <uint64_t> (block.first + place)
+                if keys != NULL:
+                    step.key = keys[place]
+                steps.add(&step)
     return 0
 
 

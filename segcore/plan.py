@@ -78,6 +78,7 @@ class AttributeTest:
 
     key: str
     program: Program
+    expression: Expression = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Tally:
     counts: bool
     comparison: Comparison
     threshold: int
+    aggregate: Aggregate = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ def _atom(condition: Expression) -> Atom:
         return tally
     if _needs_person(condition):
         return PersonTest(atom_key(condition), without_offsets(condition))
-    return AttributeTest(atom_key(condition), compile_condition(condition))
+    return AttributeTest(atom_key(condition), compile_condition(condition), condition)
 
 
 def _needs_person(condition: Expression) -> bool:
@@ -274,7 +276,7 @@ def _tally_of(aggregate: Aggregate, comparison: Comparison, threshold: int) -> T
     fold = Fold.COUNT if counts else Fold.SUM
     ordered = Aggregate(replace(rows, types=types), fold, aggregate.operand)
     shown = Compare(comparison, ordered, Literal(threshold, Kind.NUMBER))
-    return Tally(atom_key(shown), leaf, counts, comparison, threshold)
+    return Tally(atom_key(shown), leaf, counts, comparison, threshold, ordered)
 
 
 def _most(comparison: Comparison, threshold: int) -> int | None:

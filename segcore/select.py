@@ -22,7 +22,6 @@ from segcore.plan import Atom, AttributeTest, Member, PersonTest, Plan, Tally, p
 from segcore.rule import (
     MICRO,
     Aggregate,
-    Compare,
     Comparison,
     EventField,
     Expression,
@@ -31,7 +30,6 @@ from segcore.rule import (
     Rows,
     Truth,
 )
-from segcore.rule_json import from_json
 
 Progress = Callable[[float], None]
 """Is told how much is done, from 0 to 1; what it raises ends the question."""
@@ -142,15 +140,14 @@ class _Question:
             case Member():
                 return self._member(atom.audience_id)
             case AttributeTest():
-                return self.selection.having(from_json(atom.key))
+                return self.selection.having(atom.expression)
             case Tally():
                 return self._tally(atom, tallies[atom.leaf.key])
             case PersonTest():
-                condition = from_json(atom.key)
-                rows = _followed_rows(condition)
+                rows = _followed_rows(atom.expression)
                 if rows is not None:
                     return self.selection.following(rows)
-                return self.selection.deciding(condition)
+                return self.selection.deciding(atom.expression)
 
     def _member(self, audience_id: str) -> Bits:
         if not self.selection.past:
@@ -162,7 +159,7 @@ class _Question:
 
     def _tally(self, atom: Tally, shared: list[Tally]) -> Bits:
         group = self.groups.get(atom.leaf.key)
-        rows, operand = _rows_of(atom)
+        rows, operand = atom.aggregate.rows, atom.aggregate.operand
         if group is None:
             if operand is None:
                 exact_to = max(_told_apart(*_count_range(each)[:2]) for each in shared)
@@ -204,13 +201,6 @@ def _by_leaf(plan: Plan) -> dict[str, list[Tally]]:
         if isinstance(atom, Tally):
             shared.setdefault(atom.leaf.key, []).append(atom)
     return shared
-
-
-def _rows_of(atom: Tally) -> tuple[Rows, Expression | None]:
-    compare = from_json(atom.key)
-    assert isinstance(compare, Compare)  # noqa: S101  the plan writes them so
-    assert isinstance(compare.left, Aggregate)  # noqa: S101
-    return compare.left.rows, compare.left.operand
 
 
 def _count_range(atom: Tally) -> tuple[int, int, bool]:
