@@ -12,6 +12,7 @@ from services.host.commands.capacity import capacity
 from services.host.commands.demo import demo
 from services.host.commands.explain import explain
 from services.host.commands.journey import journey
+from services.host.commands.load import load
 from services.host.commands.message import message
 from services.host.commands.replay import replay
 from services.host.commands.serving import serve, up
@@ -41,6 +42,7 @@ for _command in (
     template,
     message,
     replay,
+    load,
     capacity,
 ):
     coterie.add_command(_command)

@@ -16,6 +16,13 @@ class Clock(Protocol):
         """Return milliseconds since some start; never runs back or leaps."""
 
 
+class SteadyClock(Clock, Protocol):
+    """Tells also what is shorter than a millisecond: for those who measure."""
+
+    def monotonic_us(self) -> int:
+        """Return microseconds since some start; never runs back or leaps."""
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -26,6 +33,10 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         """Return milliseconds of the machine's steady clock."""
         return time.monotonic_ns() // 1_000_000
+
+    def monotonic_us(self) -> int:
+        """Return microseconds of the machine's steady clock."""
+        return time.monotonic_ns() // 1000
 
 
 class ManualClock:
@@ -41,6 +52,10 @@ class ManualClock:
     def monotonic_ms(self) -> int:
         """Return the same: a manual clock has one time."""
         return self._now_ms
+
+    def monotonic_us(self) -> int:
+        """Return the same in microseconds."""
+        return self._now_ms * 1000
 
     def move_to(self, now_ms: int) -> None:
         """Set the time; raises ValueError for a step back."""

@@ -44,7 +44,7 @@ def demo(fast: bool, target: str | None, config_file: Path | None) -> None:  # n
     configure_logs("warning")
     console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
     narrator = Narrator(console)
-    addresses = _addresses(target, config_file)
+    addresses = suite_addresses(target, config_file)
     work = play_at(addresses, narrator) if addresses else play_own(narrator, fast=fast)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -58,7 +58,8 @@ def demo(fast: bool, target: str | None, config_file: Path | None) -> None:  # n
         raise click.ClickException(f"{error.details()} ({error.code().name})") from None
 
 
-def _addresses(target: str | None, config_file: Path | None) -> dict[str, str]:
+def suite_addresses(target: str | None, config_file: Path | None) -> dict[str, str]:
+    """Return where the services are that --target or --config names; nothing for neither."""
     if target is not None and config_file is not None:
         raise click.UsageError("expected either --target or --config, found both")
     if target is not None:
