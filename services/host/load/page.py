@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from services.host.load.live import milliseconds
 from services.host.load.plots import Points, histogram, lines
 from services.host.load.record import INGEST, READ, TRACKS, VISIBLE, WATCHED
-from services.host.load.summary import FIGURES, NAMES, Document
-from services.host.report import NOTHING
+from services.host.load.summary import FIGURES, NAMES, Document, figure
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2330; --soft: #5d6779;
@@ -27,7 +25,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { border-bottom: 1px solid var(--grid); padding: .3rem .5rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
-.card { background: var(--shade); border-radius: 8px; flex: 1 1 150px; padding: .6rem .9rem; }
+.card { background: var(--shade); border-radius: 8px; flex: 1 1 130px; padding: .6rem .9rem; }
 .card b { display: block; font-size: 1.35rem; } .card span { color: var(--soft); }
 svg { display: block; height: auto; width: 100%; } .tick, .hint { fill: var(--soft);
   font: 12px system-ui, sans-serif; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
@@ -70,8 +68,8 @@ def _head(document: Document, title: str) -> Iterator[str]:
     )
     ingest = tracks[INGEST]
     cards = [
-        (f"{ingest['accepted_per_s']:,.0f}/s", f"accepted of {ingest['asked_per_s']:,.0f} events"),
-        *((_figure(tracks[name], which), f"{NAMES[name]} {which}") for name, which in HEADLINE),
+        (f"{ingest['accepted_per_s']:,.0f}/s", f"of {ingest['asked_per_s']:,.0f} events/s"),
+        *((figure(tracks[name], which), f"{NAMES[name]} {which}") for name, which in HEADLINE),
     ]
     inner = "".join(
         f'<div class="card"><b>{big}</b><span>{small}</span></div>' for big, small in cards
@@ -85,7 +83,7 @@ def _figures(document: Document) -> Iterator[str]:
     for name, meaning in TRACKS.items():
         track = document["tracks"][name]
         failed = sum(track["errors"].values())
-        cells = [f"{track['latency_us']['count']:,}", *(_figure(track, each) for each in FIGURES)]
+        cells = [f"{track['latency_us']['count']:,}", *(figure(track, each) for each in FIGURES)]
         inner = "".join(f"<td>{cell}</td>" for cell in (*cells, f"{failed:,}"))
         yield f'<tr><td title="{escape(meaning)}">{NAMES[name]}</td>{inner}</tr>'
     yield "</table>"
@@ -102,7 +100,8 @@ def _figures(document: Document) -> Iterator[str]:
 
 def _plots(document: Document) -> Iterator[str]:
     tracks = document["tracks"]
-    asked, accepted = (_over(tracks[INGEST], each) for each in ("asked", "accepted"))
+    measured_s = document["measured_s"]
+    asked, accepted = (_over(tracks[INGEST], each, measured_s) for each in ("asked", "accepted"))
     yield "<h2>Throughput over time</h2>"
     series = {"asked, events/s": asked, "accepted, events/s": accepted}
     yield lines(series, y_label=lambda y: f"{y:,.0f}", what="events asked and accepted by second")
@@ -127,10 +126,10 @@ def _percentiles(track: Mapping[str, Any], what: str) -> str:
     return lines(series, y_label=_time, what=what, log=True)
 
 
-def _over(track: Mapping[str, Any], figure: str) -> Points:
-    """Return a figure of each whole second; what comes after the last is the end of the calls."""
-    last = max((one["second"] for one in track["seconds"] if one["asked"]), default=0)
-    return [(one["second"], one[figure]) for one in track["seconds"] if one["second"] <= last]
+def _over(track: Mapping[str, Any], figure: str, measured_s: float) -> Points:
+    """Return a figure of each whole second; a part of one would look like a fall."""
+    whole = [one for one in track["seconds"] if one["second"] + 1 <= measured_s]
+    return [(one["second"], one[figure]) for one in whole]
 
 
 def _latency(track: Mapping[str, Any], which: str) -> Points:
@@ -139,11 +138,6 @@ def _latency(track: Mapping[str, Any], which: str) -> Points:
         for one in track["seconds"]
         if one["latency_us"]["count"]
     ]
-
-
-def _figure(track: Mapping[str, Any], which: str) -> str:
-    found = track["latency_us"]
-    return milliseconds(found[which]) if found["count"] else NOTHING
 
 
 def _time(value_us: float) -> str:

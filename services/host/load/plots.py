@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 860, 260
-LEFT, RIGHT, TOP, BOTTOM = 70, 16, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 70, 34, 12, 34
 TICKS = 5
 GRAINS = 8
 """Bars of a histogram for each doubling."""

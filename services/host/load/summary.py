@@ -17,6 +17,8 @@ NAMES = {
     LATE: "sent late by",
 }
 FIGURES = ("p50", "p90", "p99", "p99.9", "max")
+NEEDED = {"p50": 1, "p90": 10, "p99": 100, "p99.9": 1000, "max": 1}
+"""A percentile of fewer is the greatest by another name."""
 LATE_WORTH_SAYING = 0.25
 """A harness this much of the median late is a part of what it measures."""
 
@@ -51,9 +53,9 @@ def _latencies(document: Document) -> Iterator[str]:
     rows = []
     for name in TRACKS:
         (track,) = _tracks(document, name)
-        found = track["latency_us"]
-        cells = [milliseconds(found[each]) if found["count"] else NOTHING for each in FIGURES]
-        rows.append([NAMES[name], f"{found['count']:,}".rjust(9), *(c.rjust(9) for c in cells)])
+        count = f"{track['latency_us']['count']:,}"
+        cells = (figure(track, each) for each in FIGURES)
+        rows.append([NAMES[name], *(cell.rjust(9) for cell in (count, *cells))])
     yield table(["", "    count", *(f"{each:>9}" for each in FIGURES)], rows)
     yield "Calls are measured from the instant they were due; the others from the acceptance."
 
@@ -77,6 +79,12 @@ def _troubles(document: Document) -> Iterator[str]:
         )
 
 
+def figure(track: Mapping[str, Any], which: str) -> str:
+    """Return a latency for people; nothing where too few were measured for it to mean something."""
+    found = track["latency_us"]
+    return milliseconds(found[which]) if found["count"] >= NEEDED[which] else NOTHING
+
+
 def comparison(first: Document, second: Document) -> str:
     """Return two runs side by side, the second over the first."""
     lines = [
@@ -96,20 +104,21 @@ def comparison(first: Document, second: Document) -> str:
 
 
 def _rows(first: Document, second: Document) -> Iterator[list[str]]:
-    for name, figure, title in (
+    for name, rate, title in (
         (INGEST, "asked_per_s", "events asked/s"),
         (INGEST, "accepted_per_s", "events accepted/s"),
         (READ, "accepted_per_s", "reads answered/s"),
     ):
         (a,), (b,) = _tracks(first, name), _tracks(second, name)
-        shown = [f"{each[figure]:,.0f}" for each in (a, b)]
-        yield _line(title, shown, a[figure], b[figure])
+        shown = [f"{each[rate]:,.0f}" for each in (a, b)]
+        yield _line(title, shown, a[rate], b[rate])
     for name in TRACKS:
         (one,), (other,) = _tracks(first, name), _tracks(second, name)
-        a, b = one["latency_us"], other["latency_us"]
-        for figure in FIGURES if a["count"] and b["count"] else ():
-            shown = [milliseconds(each[figure]) for each in (a, b)]
-            yield _line(f"{NAMES[name]} {figure}", shown, a[figure], b[figure])
+        for which in FIGURES:
+            shown = [figure(each, which) for each in (one, other)]
+            if NOTHING not in shown:
+                a, b = (each["latency_us"][which] for each in (one, other))
+                yield _line(f"{NAMES[name]} {which}", shown, a, b)
     for name in TRACKS:
         (one,), (other,) = _tracks(first, name), _tracks(second, name)
         for code in sorted(one["errors"].keys() | other["errors"].keys()):
