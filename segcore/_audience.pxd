@@ -17,6 +17,7 @@ cdef class Audience:
     cdef readonly list parents
     cdef readonly bint active
     cdef readonly bint at_birth
+    cdef public bint stops
     cdef inline bint has(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the profile is a member."""
         return self.signal.bits.get(ordinal)

@@ -9,7 +9,10 @@ from libc.string cimport memcpy, memset
 
 
 cdef class Audience:
-    """`rank` is its place in the order of evaluation: after every audience that it refers to."""
+    """`rank` is its place in the order of evaluation: after every audience that it refers to.
+
+    An entry into one that `stops` ends a run of events, so that it can be looked at as it is.
+    """
 
     def __cinit__(self, str audience_id, uint32_t version, object rule):
         self.audience_id = audience_id

@@ -49,6 +49,25 @@ cdef class Batch:
     def __len__(self):
         return self.size
 
+    def origin(self, Py_ssize_t k):
+        """Return (event id, trace context, index of the input) of event `k`."""
+        cdef BatchRow* row = &self.rows[k]
+        return (
+            self.heap[row.id_start:row.id_start + row.id_length].decode(),
+            self.heap[row.trace_start:row.trace_start + row.trace_length].decode(),
+            row.index,
+        )
+
+    def extent(self):
+        """Return the greatest ordinal and the latest log time of all events; (0, 0) of none."""
+        cdef Py_ssize_t k
+        cdef uint32_t ordinal = 0
+        cdef int64_t log_ms = 0
+        for k in range(self.size):
+            ordinal = max(ordinal, self.rows[k].ordinal)
+            log_ms = max(log_ms, self.rows[k].log_ms)
+        return ordinal, log_ms
+
     cdef int begin(self, object payload, const char* heap) except -1:
         """Forget all rows; `heap` is where the ids of those to come lie, kept by `payload`."""
         self.payload = payload

@@ -38,11 +38,16 @@ cdef class LiveEngine:
     cdef readonly int64_t now_ms
     cdef readonly int64_t horizon_ms
     cdef readonly int64_t arrivals
+    cdef int32_t place
 
     cdef list _listening(self, uint32_t type_id)
     cdef int _look_ahead(self, Batch batch, Py_ssize_t place) except -1
-    cdef int _take_event(self, const EventView* view, int32_t place) except -1
-    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index, int32_t place) except -1
+    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index) except -1
+    cdef Py_ssize_t _apply(
+        self, Batch batch, Py_ssize_t first, Py_ssize_t last, bint stopping
+    ) except -1
+    cdef bint _stops(self) except -1
+    cdef int _check_time(self, int64_t occurred_ms) except -1
     cdef int _pass_time(self, int64_t limit_ms) except -1
     cdef bint _drop_stale(self, Timer* first) except -1
     cdef int _fire_profile(self, Timer* first) except -1
@@ -52,5 +57,5 @@ cdef class LiveEngine:
     cdef int _retire(self, uint32_t ordinal) except -1
     cdef int _admit(self, uint32_t ordinal) except -1
     cdef int _queue_all(self, list audiences) except -1
-    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock, int32_t place) except -1
+    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1
     cdef list _changes(self)

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,10 @@ class LiveEngine:
     def ensure_profile(self, ordinal: int) -> list[Change]: ...
     def add_event(self, ordinal: int, event: Event) -> list[Change]: ...
     def apply(self, batch: Batch, first: int = 0, end: int | None = None) -> NDArray[np.void]: ...
+    def apply_told(
+        self, batch: Batch, first: int
+    ) -> tuple[list[tuple[Change, int]], int]: ...
+    def stop_at(self, audience_ids: Collection[str]) -> None: ...
     def set_attributes(
         self,
         ordinal: int,

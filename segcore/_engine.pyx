@@ -47,12 +47,13 @@ cdef class LiveEngine:
         self.audiences_in_order = []
         self.birth_audiences = []
         self.horizon_ms = -1
+        self.place = -1
 
     def ensure_profile(self, uint32_t ordinal):
         """Make a profile known; it enters the audiences of which nothing is required."""
         self._check_ordinal(ordinal)
         self._admit(ordinal)
-        self._settle(ordinal, self.now_ms, False, -1)
+        self._settle(ordinal, self.now_ms, False)
         return self._changes()
 
     def add_event(self, uint32_t ordinal, event not None):
@@ -64,40 +65,85 @@ cdef class LiveEngine:
         cdef Py_ssize_t index
         cdef Py_ssize_t text_count = len(self.texts)
         self._check_ordinal(ordinal)
-        if event.occurred_ms > self.now_ms:
-            raise ValueError(
-                f"occurred_ms: expected at most {self.now_ms}, found {event.occurred_ms}"
-            )
+        self._check_time(event.occurred_ms)
         try:
             index = self.events.append(ordinal, event)
         except BaseException:
             self.texts.forget(text_count)
             raise
-        self._count_in(ordinal, index, -1)
+        self._count_in(ordinal, index)
         return self._changes()
 
     def apply(self, Batch batch not None, Py_ssize_t first=0, end=None):
         """Take the events of a batch from `first` to before `end`, each at its own log time.
 
         Each is as for `add_event`; what time changes before it is done first. Returns the flips, an
-        array of `_flips.RECORD`, whose `event` is the place in the batch. Who calls has checked
-        that ordinals can be named.
+        array of `_flips.RECORD`, whose `event` is the place in the batch of the event that was at
+        hand. A ValueError leaves those before it applied, untold.
         """
+        try:
+            self._apply(batch, first, batch.size if end is None else end, False)
+        finally:
+            self.place = -1
+        return self.flips.take()
+
+    def apply_told(self, Batch batch not None, Py_ssize_t first):
+        """Do as `apply`, up to an entry into an audience that stops.
+
+        Returns pairs of a `Change` and the place in the batch of the event at hand, and from where
+        to go on.
+        """
+        try:
+            reached = self._apply(batch, first, batch.size, True)
+        finally:
+            self.place = -1
+        places = [self.flips.flips[index].event for index in range(self.flips.count)]
+        return list(zip(self._changes(), places)), reached
+
+    cdef Py_ssize_t _apply(
+        self, Batch batch, Py_ssize_t first, Py_ssize_t last, bint stopping
+    ) except -1:
         cdef EventView view
         cdef Py_ssize_t place
-        cdef Py_ssize_t last = batch.size if end is None else end
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
                 self._look_ahead(batch, place + AHEAD)
             batch.view(place, &view)
+            self.place = <int32_t> place
             log_ms = batch.rows[place].log_ms
             if log_ms > self.now_ms:
                 self._pass_time(log_ms - 1)
                 self.now_ms = log_ms
                 self.horizon_ms = max(self.horizon_ms, log_ms - 1)
-            self._take_event(&view, <int32_t> place)
-        return self.flips.take()
+                if stopping and self._stops():
+                    return place
+            self._check_ordinal(view.ordinal)
+            self._check_time(view.occurred_ms)
+            self._count_in(view.ordinal, self.events.append_view(&view))
+            if stopping and self._stops():
+                return place + 1
+        return last
+
+    cdef bint _stops(self) except -1:
+        """Tell whether somebody has entered an audience that stops, and nobody was told."""
+        cdef Py_ssize_t index
+        for index in range(self.flips.count):
+            flip = &self.flips.flips[index]
+            if flip.entered and (<Audience> self.audiences_in_order[flip.rank]).stops:
+                return True
+        return False
+
+    def stop_at(self, audience_ids):
+        """Let these audiences, and no others, be those whose entries stop a run of events."""
+        cdef Audience audience
+        for audience in self.audiences_in_order:
+            audience.stops = audience.audience_id in audience_ids
+
+    cdef int _check_time(self, int64_t occurred_ms) except -1:
+        if occurred_ms > self.now_ms:
+            raise ValueError(f"occurred_ms: expected at most {self.now_ms}, found {occurred_ms}")
+        return 0
 
     cdef list _listening(self, uint32_t type_id):
         """Return the nodes that an event of a type can change."""
@@ -117,11 +163,7 @@ cdef class LiveEngine:
             node.prefetch(row.ordinal)
         return 0
 
-    cdef int _take_event(self, const EventView* view, int32_t place) except -1:
-        """Append an event and count it."""
-        return self._count_in(view.ordinal, self.events.append_view(view), place)
-
-    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index, int32_t place) except -1:
+    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index) except -1:
         """Let the nodes of an event's type see it, and settle."""
         cdef Table table = <Table> self.events.table_of(index)
         cdef Py_ssize_t row = self.events.rows.get(index)
@@ -129,7 +171,7 @@ cdef class LiveEngine:
         self._admit(ordinal)
         for node in self._listening(table.type_id):
             node.add_event(table, row, ordinal, self.now_ms, self.horizon_ms)
-        return self._settle(ordinal, self.now_ms, False, place)
+        return self._settle(ordinal, self.now_ms, False)
 
     def set_attributes(
         self, uint32_t ordinal, values, as_of_ms, int64_t arrival=0, str came_with=""
@@ -158,7 +200,7 @@ cdef class LiveEngine:
                 touched.update(self.attribute_nodes.get(key >> 3, ()))
         for node in touched:
             node.refresh(ordinal, self.now_ms, self.horizon_ms)
-        self._settle(ordinal, self.now_ms, False, -1)
+        self._settle(ordinal, self.now_ms, False)
         return self._changes()
 
     def next_due_ms(self):
@@ -220,7 +262,7 @@ cdef class LiveEngine:
             node.fire(timer.ordinal, timer.due_ms)
             if not self._drop_stale(&timer):
                 break
-        return self._settle(first.ordinal, first.due_ms, True, -1)
+        return self._settle(first.ordinal, first.due_ms, True)
 
     cdef int _look_ahead_in_time(self) except -1:
         """Begin to bring near what a timer that is due soon will touch."""
@@ -266,7 +308,7 @@ cdef class LiveEngine:
             self.around.queue.add(audience.rank)
         return 0
 
-    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock, int32_t place) except -1:
+    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1:
         """Evaluate the queued audiences for one profile, parents first."""
         cdef Audience audience
         cdef bint member
@@ -276,7 +318,7 @@ cdef class LiveEngine:
             member = audience.logic.holds(ordinal)
             if member != audience.has(ordinal):
                 audience.signal.put(ordinal, member, self.around.queue)
-                self.flips.add(rank, ordinal, member, at_ms, clock, place)
+                self.flips.add(rank, ordinal, member, at_ms, clock, self.place)
             rank = self.around.queue.take()
         return 0
 
