@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from coterie.log.v1 import facts_pb2, handoff_pb2, transitions_pb2
 from services.kit.ids import ordinal_of
 from services.segmentation import handover, wire
-from services.segmentation.domain import Belongings
+from services.segmentation.domain import Belongings, Cause
 from services.segmentation.partition import Partition, Transition
 
 INDEX_BITS = 16
@@ -46,6 +46,19 @@ def apply_input(
             changed = partition.know(ordinal_of(fact.profile_id), fact.input_id)
             wire.add_transitions(answer, changed, partition.number, index, fact.traceparent)
     return handoffs
+
+
+def apply_run(partition: Partition, answer: transitions_pb2.TransitionPack) -> None:
+    """Apply the events of the partition's run, and add what they change to `answer`."""
+    reached = 0
+    while reached < len(partition.run):
+        changed, reached = partition.add_run(reached)
+        for transition, place in changed:
+            _, traceparent, index = partition.run.origin(place)
+            by_time = transition.cause is Cause.CLOCK
+            wire.add_transitions(
+                answer, [transition], partition.number, index, "" if by_time else traceparent
+            )
 
 
 def hand_over(partition: Partition, fact: facts_pb2.Fact) -> bytes:
@@ -106,8 +119,7 @@ def _belongings(arrival: handoff_pb2.Arrival) -> Belongings:
 
 
 def _catalog(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    sku, known = wire.catalog_of(fact)
-    partition.catalog[sku] = known
+    partition.note_item(*wire.catalog_of(fact))
     return []
 
 

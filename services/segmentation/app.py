@@ -134,6 +134,7 @@ class Audiences:
             membership = partition.membership(audience_id, ordinal, whole_id)
             history = partition.engine.history(ordinal)
             now_ms, settled = partition.engine.now_ms, partition.engine.settled
+            zone = partition.engine.zone
             definitions = dict(partition.definitions)
             inside = {
                 each
@@ -142,8 +143,10 @@ class Audiences:
             }
         rules = {each: from_json(it.rule_json) for each, it in definitions.items()}
         asked = (rules[audience_id], history, now_ms, inside.__contains__)
-        clause = explain(*asked, settled=settled, rules=rules, profile_id=whole_id)
-        steps = smallest_change(*asked, settled=settled, rules=rules, profile_id=whole_id)
+        clause = explain(*asked, settled=settled, rules=rules, profile_id=whole_id, zone=zone)
+        steps = smallest_change(
+            *asked, settled=settled, rules=rules, profile_id=whole_id, zone=zone
+        )
         return Explanation(membership, clause, definitions[audience_id], now_ms, steps or ())
 
 

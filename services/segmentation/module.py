@@ -122,6 +122,7 @@ class SegmentationModule:
             self._freshness,
             context.tracing,
             self._append_here,
+            context.config.zone,
         )
 
     def _stage(self, number: int) -> LogStage:

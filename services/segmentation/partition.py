@@ -14,6 +14,8 @@ from pyroaring import BitMap
 
 from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
+from segcore._batch import Batch
+from segcore._catalog import Catalog
 from services.kit.ids import profile_id
 from services.segmentation import domain
 from services.segmentation.domain import (
@@ -60,6 +62,8 @@ class Partition:
         self.records = Records()
         self.versions = Versions(lambda: self.engine, self.records)
         self.catalog: dict[str, CatalogFacts] = {}
+        self.columns_of_catalog = Catalog(self.engine.texts)
+        self.run = Batch(self.engine.texts)
         self.sequences: dict[int, int] = {}
         self.redirects: dict[int, int] = {}
         self.departures: dict[int, int] = {}
@@ -100,6 +104,28 @@ class Partition:
         """Add an event to the person's history."""
         flips = self.engine.add_event(ordinal, event)
         return self._record(flips, Cause.EVENT, event.event_id) if flips else []
+
+    def add_run(self, first: int) -> tuple[list[tuple[Transition, int]], int]:
+        """Take the events of `run` from `first` on, each at its own log time.
+
+        Returns what they change, each with the place of its event, and from where to go on: an
+        entry that has witnesses is looked at before the next event comes.
+        """
+        ordinal, log_time_ms = self.run.extent()
+        self.last_ordinal = max(self.last_ordinal, ordinal)
+        told, reached = self.engine.apply_told(self.run, first)
+        self.log_time_ms = max(self.log_time_ms, min(log_time_ms, self.engine.now_ms))
+        changed = [
+            (transition, place)
+            for flip, place in told
+            for transition in self._record([flip], Cause.EVENT, self.run.origin(place)[0])
+        ]
+        return changed, reached
+
+    def note_item(self, sku: str, known: CatalogFacts) -> None:
+        """Take what the catalog says of an item from now on."""
+        self.catalog[sku] = known
+        self.columns_of_catalog.put(sku, known.category, known.brand, known.price)
 
     def set_attributes(
         self,
@@ -220,6 +246,18 @@ class Partition:
     def propose(self, definition: Definition) -> None:
         """Begin to build a version over the history; one that does not fit any more is none."""
         self.versions.propose(definition)
+        self.mind_witnesses()
+
+    def mind_witnesses(self) -> None:
+        """Let the engine stop a run of events where an entry has witnesses."""
+        builds = self.versions.builds
+        self.engine.stop_at(
+            {
+                builds.current[each]
+                for each, definition in self.definitions.items()
+                if each in builds.current and rule_over_items(definition.rule_json) is not None
+            }
+        )
 
     @property
     def building(self) -> bool:
@@ -234,11 +272,14 @@ class Partition:
     def activate(self, audience_id: str, version: int) -> list[Transition]:
         """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
         moved = self.versions.activate(audience_id, version, self.log_time_ms)
+        self.mind_witnesses()
         return [self._moved(each) for each in moved]
 
     def delete(self, audience_id: str) -> list[Transition]:
         """Remove an audience, unless something refers to it; its members leave at once."""
-        return [self._moved(each) for each in self.versions.delete(audience_id)]
+        moved = self.versions.delete(audience_id)
+        self.mind_witnesses()
+        return [self._moved(each) for each in moved]
 
     def _moved(self, moved: Moved) -> Transition:
         return Transition(

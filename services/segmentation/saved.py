@@ -82,32 +82,32 @@ def write(directory: Path, captured: Captured) -> None:
     snapshot.write(_path(directory, captured.number), header, _sections(captured))
 
 
-def read(directory: Path, number: int) -> Partition | None:
+def read(directory: Path, number: int, zone: str = "UTC") -> Partition | None:
     """Return the newest state that can be read, or None: then the log is the way back."""
     for file, (header, sections) in snapshot.read_each(_path(directory, number)):
         if header.get("format") != FORMAT or header.get("partition") != number:
             continue
         try:
-            return _load(directory, number, sections)
+            return _load(directory, number, zone, sections)
         except (KeyError, TypeError, ValueError):  # whole as a file, and of other histories
             snapshot.set_aside(file)
     return None
 
 
-def begin(directory: Path, number: int) -> Partition:
+def begin(directory: Path, number: int, zone: str = "UTC") -> Partition:
     """Return an empty state, and remove the histories that are there: the log has them."""
     histories = _histories(directory, number)
     wipe(histories)
-    return Partition(number, Engine(histories, number))
+    return Partition(number, Engine(histories, number, zone))
 
 
-def _load(directory: Path, number: int, sections: Mapping[str, bytes]) -> Partition:
+def _load(directory: Path, number: int, zone: str, sections: Mapping[str, bytes]) -> Partition:
     engine_sections = {
         name.removeprefix(_ENGINE): data
         for name, data in sections.items()
         if name.startswith(_ENGINE)
     }
-    engine = Engine.load(engine_sections, _histories(directory, number), number)
+    engine = Engine.load(engine_sections, _histories(directory, number), number, zone)
     partition = Partition(number, engine)
     _restore(partition, sections)
     return partition
@@ -164,7 +164,8 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     saved_versions.restore_swaps(partition.records, head["swaps"], sections)
     for extension in head["schema"]:
         partition.extend_schema(bytes.fromhex(extension))
-    partition.catalog = _read_catalog(sections)
+    for sku, known in _read_catalog(sections).items():
+        partition.note_item(sku, known)
     for place, audience_id in enumerate(head["records"]):
         columns = Columns.load(sections, f"records.{place}")
         partition.records.own[audience_id] = RecordTable(columns)
@@ -172,6 +173,7 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     partition.redirects = _read_pairs("redirects", sections)
     left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])
     partition.departures = dict(zip(left, into, strict=True))
+    partition.mind_witnesses()
 
 
 def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:

@@ -20,8 +20,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Snapshots:
     """The snapshots of one partition. All but `restore` are called under the partition's lock."""
 
-    def __init__(self, directory: Path, number: int) -> None:
+    def __init__(self, directory: Path, number: int, zone: str = "UTC") -> None:
         self._directory = directory
+        self._zone = zone
         self._number = number
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"snapshot-{number}")
         self._writing: Future[None] | None = None
@@ -38,9 +39,8 @@ class Snapshots:
         if self._writing is not None:
             wait([self._writing])
         self._unsaved_facts = 0
-        return saved.read(self._directory, self._number) or saved.begin(
-            self._directory, self._number
-        )
+        where = (self._directory, self._number, self._zone)
+        return saved.read(*where) or saved.begin(*where)
 
     def count(self, facts: int) -> None:
         """Say how many facts were applied."""

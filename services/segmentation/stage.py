@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from coterie.log.v1 import facts_pb2, transitions_pb2
+from segcore._decode import PackReader
 from services.kit.freshness import Freshness
 from services.kit.log.port import Entry, Record
 from services.kit.telemetry import Tracing
@@ -32,10 +32,11 @@ class Memberships:
         freshness: Freshness,
         tracing: Tracing,
         append_inbound: Callable[[bytes], object],
+        zone: str = "UTC",
     ) -> None:
         self.partition = Partition(number)
         self._number = number
-        self._snapshots = Snapshots(snapshots, number)
+        self._snapshots = Snapshots(snapshots, number, zone)
         self._freshness = freshness
         self._tracing = tracing
         self._append_inbound = append_inbound
@@ -109,21 +110,21 @@ class Memberships:
         return {0: [Entry(answer.SerializeToString(deterministic=True), record.seq)]}
 
     def _apply_one(self, record: Record) -> bytes:
-        pack = facts_pb2.FactPack.FromString(record.payload)
+        pack = PackReader(record.payload)
         answer = transitions_pb2.TransitionPack(facts_seq=record.seq, inbound_seq=pack.inbound_seq)
         partition = self.partition
-        handoffs: list[bytes] = []
         # Taken for one record at a time: a call that reads waits for that, and not for a backlog.
-        with partition.lock, self._span(pack):
+        with partition.lock:
             self._on_disk = False
-            for _, facts in itertools.groupby(pack.facts, _input_of):
-                handoffs += self._decide(list(facts), answer)
+            handoffs = (
+                self._trace(pack, answer) if self._tracing.enabled else self._read(pack, answer)
+            )
             partition.note_next_due()
             partition.facts_seq = record.seq
             partition.inbound_seq = pack.inbound_seq
             partition.settled_seq = pack.waiting_seq - 1 if pack.waiting_seq else pack.inbound_seq
             answer.log_time_ms = partition.log_time_ms
-            self._snapshots.count(len(pack.facts))
+            self._snapshots.count(len(pack))
         self._hand_over(handoffs)
         return answer.SerializeToString(deterministic=True)
 
@@ -131,15 +132,33 @@ class Memberships:
         for each in handoffs:
             self._append_inbound(each)
 
+    def _read(self, pack: PackReader, answer: transitions_pb2.TransitionPack) -> list[bytes]:
+        """Apply a pack: runs of events by their bytes, all else fact by fact."""
+        partition = self.partition
+        handoffs: list[bytes] = []
+        while not pack.done:
+            if pack.read_events(partition.run, partition.columns_of_catalog):
+                acts.apply_run(partition, answer)
+            for places in pack.others():
+                facts = [facts_pb2.Fact.FromString(pack.payload[at:end]) for at, end in places]
+                handoffs += acts.apply_input(partition, facts, answer)
+        return handoffs
+
+    def _trace(self, pack: PackReader, answer: transitions_pb2.TransitionPack) -> list[bytes]:
+        """Apply a pack fact by fact, so that each input that is sampled has a span of its own."""
+        facts = facts_pb2.FactPack.FromString(pack.payload).facts
+        handoffs: list[bytes] = []
+        links = [fact.traceparent for fact in facts if fact.traceparent]
+        with self._tracing.span("segmentation.apply", links=links):
+            for _, each in itertools.groupby(facts, _input_of):
+                handoffs += self._decide(list(each), answer)
+        return handoffs
+
     def _decide(
         self, facts: Sequence[facts_pb2.Fact], answer: transitions_pb2.TransitionPack
     ) -> list[bytes]:
         """Apply the facts of one input; a sampled one is shown in its own trace."""
-        if self._tracing.enabled and facts[0].traceparent:
+        if facts[0].traceparent:
             with self._tracing.span("segmentation.decide", facts[0].traceparent):
                 return acts.apply_input(self.partition, facts, answer)
         return acts.apply_input(self.partition, facts, answer)
-
-    def _span(self, pack: facts_pb2.FactPack) -> AbstractContextManager[object]:
-        links = [fact.traceparent for fact in pack.facts if fact.traceparent]
-        return self._tracing.span("segmentation.apply", links=links)

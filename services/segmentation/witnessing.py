@@ -42,7 +42,7 @@ def witnesses(  # noqa: PLR0913  what a moment is made of
     """Return the rows that make a rule hold for a person at an instant, newest first."""
     settled = engine.settled or at_ms < engine.now_ms
     history = engine.history(ordinal)
-    moment = Moment(history, at_ms, in_audience, settled, profile_id=profile_id)
+    moment = Moment(history, at_ms, in_audience, settled, profile_id=profile_id, zone=engine.zone)
     return tuple(
         WitnessRow(
             row.event.event_id,
