@@ -25,7 +25,7 @@ _input_of = operator.attrgetter("index")
 class Memberships:
     """Turns facts into transitions. `partition` is replaced when the state is read back."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         number: int,
         snapshots: Path,
