@@ -38,10 +38,17 @@ cdef class DefinitionEngine(PeopleEngine):
         Raises ValueError where the rule is not well formed or refers to an audience that is not
         there, and where the id is taken.
         """
+        cdef Py_ssize_t text_count
         if audience_id in self.audience_by_id:
             raise ValueError(f"expected a new audience, found {audience_id}, which exists")
         to_json(rule).encode()  # Texts that UTF-8 cannot hold are refused before anything changes.
-        audience = self._plan(audience_id, version, rule)
+        text_count = len(self.texts)
+        try:
+            audience = self._plan(audience_id, version, rule)
+        except BaseException:
+            self._wire_up()  # Nodes made for it would be found again without having listened.
+            self.texts.forget(text_count)
+            raise
         self.audiences_in_order.append(audience)
         self.audience_by_id[audience_id] = audience
         self._wire_up()

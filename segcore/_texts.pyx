@@ -54,8 +54,8 @@ cdef class Texts:
     cdef int forget(self, Py_ssize_t count) except -1:
         """Keep the first `count` texts only; O(n), for calls that failed."""
         if count < self.ends.size - 1:
-            self.ends.resize(count + 1)
             self.arena.resize(self.ends.get(count))
+            self.ends.resize(count + 1 if count else 0)
             self._rehash(self.mask + 1)
         return 0
 

@@ -2,81 +2,49 @@
 
 from __future__ import annotations
 
-from drawn import attribute_values, events, rules, tallies
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from drawn import events, tallies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plays import Play
 from world import World
 
-ORDINALS = (1, 2, 3, 5)
-STEPS = (
-    ("event",) * 6
-    + ("attributes",) * 3
-    + ("advance",) * 4
-    + ("ensure", "reload", "merge", "travel")
-)
-quick = settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+quick = settings(max_examples=250, deadline=None, suppress_health_check=slow)
+few = settings(max_examples=60, deadline=None, suppress_health_check=slow)
 
 
-def _step(world: World, data: st.DataObject, kinds: tuple[str, ...], pending: list[str]) -> None:
-    free = [ordinal for ordinal in ORDINALS if ordinal not in world.gone]
-    possible = kinds + ("build", "activate") * bool(pending)
-    kind = data.draw(st.sampled_from(possible), label="step")
-    ordinal = data.draw(st.sampled_from(free), label="ordinal")
-    match kind:
-        case "event":
-            world.event(ordinal, data.draw(events()))
-        case "attributes":
-            as_of_ms = world.now_ms - data.draw(st.sampled_from((-1, 0, 0, 5)))
-            world.attributes(ordinal, data.draw(attribute_values), as_of_ms)
-        case "advance":
-            step_ms = data.draw(st.sampled_from((0, 1, 3, 4, 6, 10, 27)))
-            world.advance(step_ms, inclusive=data.draw(st.booleans()))
-        case "ensure":
-            world.ensure(ordinal)
-        case "reload":
-            world.reload()
-        case "build":
-            world.build(data.draw(st.integers(1, 3)))
-        case "activate":
-            world.activate(pending.pop(0))
-        case "merge" | "travel" if len(free) > 1:
-            loser = data.draw(st.sampled_from([other for other in free if other != ordinal]))
-            world.merge(ordinal, world.travel(loser) if kind == "travel" else loser)
-
-
-def _finish(world: World, pending: list[str]) -> None:
-    for name in pending:
-        world.activate(name)
-    world.reload()
-    world.advance(40, inclusive=True)
+def _play(play: Play, step_count: int) -> None:
+    play.begin()
+    for _ in range(step_count):
+        play.step()
+    play.end()
 
 
 @quick
-@given(st.data(), st.integers(3, 14))
+@given(st.data(), st.integers(3, 16))
 def test_the_engine_agrees_with_the_reference_after_every_step(
     data: st.DataObject, step_count: int
 ) -> None:
-    """Three audiences are there from the start, two are proposed on the way."""
-    world = World()
-    world.advance(50, inclusive=False)
-    known: tuple[str, ...] = ()
-    for name in ("one", "two", "three"):
-        world.add(name, data.draw(rules(known), label=name))
-        world.activate(name)
-        known += (name,)
-    pending: list[str] = []
-    for step in range(step_count):
-        if step in (4, 7):
-            name = f"late-{step}"
-            world.add(name, data.draw(rules(known), label=name))
-            known += (name,)
-            pending.append(name)
-        _step(world, data, STEPS, pending)
-    _finish(world, pending)
+    """Three audiences are there from the start; others come, change and go on the way."""
+    _play(Play(World(partition=3), data.draw), step_count)
+
+
+@few
+@given(st.data(), st.integers(3, 12), st.sampled_from(("UTC", "Europe/Paris")))
+def test_local_days_come_and_go_at_their_edges(
+    data: st.DataObject, step_count: int, zone: str
+) -> None:
+    _play(Play(World(zone=zone), data.draw, of_days=True), step_count)
+
+
+@few
+@given(st.data(), st.integers(3, 12))
+def test_histories_in_files_are_those_in_memory(data: st.DataObject, step_count: int) -> None:
+    with TemporaryDirectory() as directory:
+        _play(Play(World(Path(directory)), data.draw), step_count)
 
 
 @quick
@@ -86,17 +54,18 @@ def test_rows_come_and_go_one_by_one_also_late_and_through_merges(
 ) -> None:
     """Rules see each single row; one is live, another is built in slices beside it."""
     world = World()
+    kinds = ("event",) * 4 + ("advance",) * 2 + ("merge", "travel", "divide", "batch", "build")
+    play = Play(world, data.draw, kinds=kinds)
     world.advance(50, inclusive=True)
     world.add("live", data.draw(tallies(), label="live"))
     world.activate("live")
-    pending: list[str] = []
     for step in range(step_count):
         if step == step_count // 2:
             world.add("late", data.draw(tallies(), label="late"))
-            pending.append("late")
+            play.pending.append("late")
             world.build(data.draw(st.integers(1, 3)))
-        _step(world, data, ("event",) * 4 + ("advance",) * 2 + ("merge", "travel"), pending)
-    _finish(world, pending)
+        play.step()
+    play.end()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

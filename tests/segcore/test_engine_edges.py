@@ -1,0 +1,345 @@
+"""The engine at the edges: thresholds, kinds of leaves, words of bits, days, late rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+import pytest
+from test_engine import at_least, bought, number, purchase, told
+from world import World
+
+from segcore.calendar import DAY_MS
+from segcore.engine import Engine
+from segcore.history import Event
+from segcore.rule import (
+    Age,
+    Aggregate,
+    All,
+    Anniversary,
+    AnyOf,
+    Attribute,
+    Compare,
+    Comparison,
+    EventField,
+    Expression,
+    Fold,
+    Follow,
+    FormText,
+    InAudience,
+    Kind,
+    Literal,
+    Not,
+    Rows,
+    Scope,
+    TextForm,
+)
+from segcore.select import select
+
+NOW = 1_000
+WINDOW = 100
+HOUR_MS = 3_600_000
+lately = Rows(Scope.EVENT, ("purchase",), None, WINDOW)
+counted = Aggregate(lately, Fold.COUNT)
+never_viewed = Not(Aggregate(Rows(Scope.EVENT, ("view",)), Fold.EXISTS))
+
+
+def at(text: str) -> int:
+    """Return an instant of a time in UTC."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def lower(name: str) -> Expression:
+    return FormText(TextForm.LOWER, EventField(name, Kind.TEXT))
+
+
+def engine_at(now_ms: int, zone: str = "UTC", **rules: Expression) -> Engine:
+    engine = Engine(zone=zone)
+    engine.advance(now_ms, inclusive=True)
+    for audience_id, rule in rules.items():
+        engine.add_audience(audience_id, 1, rule)
+        engine.activate(audience_id, 1)
+    return engine
+
+
+def test_a_refused_rule_leaves_no_condition_that_listened_to_nothing() -> None:
+    engine = engine_at(NOW)
+    engine.ensure_profile(1)
+    for rule in (at_least(counted, 1), bought, never_viewed):
+        before = engine.state_hash()
+        with pytest.raises(ValueError, match="nobody"):
+            engine.add_audience("wrong", 1, All((rule, InAudience("nobody"))))
+        assert engine.state_hash() == before
+        engine.build(100)
+    engine.add_event(1, purchase(NOW, "a"))
+    engine.add_event(1, Event("b", "view", NOW, NOW, "crm:1", {}))
+    for name, rule in (("a", at_least(counted, 1)), ("b", bought), ("c", Not(never_viewed))):
+        engine.add_audience(name, 1, rule)
+        assert set(engine.activate(name, 1)) == {1}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 15, 16, 17, 18])
+def test_a_count_around_its_threshold_comes_and_goes_row_by_row(limit: int) -> None:
+    """Up to 16 the newest times decide, beyond that every row is kept."""
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for comparison in Comparison:
+        for name, shift in (("less", -1), ("just", 0), ("more", 1)):
+            rule = Compare(comparison, counted, number(limit + shift))
+            world.add(f"{comparison.name} {name}", rule)
+            world.activate(f"{comparison.name} {name}")
+    for place in range(limit + 1):
+        world.given(1, purchase(NOW - 3 * (place * 7 % (limit + 1)), f"e{place}"))
+    world.advance(WINDOW + 1, inclusive=True)
+
+
+@pytest.mark.parametrize("limits", [(2, 20), (20, 2), (16, 17), (17, 16), (3, 2), (2, 3)])
+def test_a_leaf_serves_a_threshold_that_comes_later(limits: tuple[int, int]) -> None:
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for name, limit in zip("ab", limits, strict=True):
+        world.add(name, at_least(counted, limit))
+        world.activate(name)
+        for place in range(11):
+            world.given(1, purchase(world.now_ms - place, f"{name}{place}"))
+        world.advance(4, inclusive=False)
+    world.remove("a")
+    world.add("c", Compare(Comparison.EQ, counted, number(limits[0] + 1)))
+    world.build(3)
+    world.activate("c")
+    world.advance(WINDOW, inclusive=True)
+
+
+def test_rules_that_are_added_while_others_are_built_count_each_row_once() -> None:
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for place in range(9):
+        world.given(place % 3 + 1, purchase(NOW - place * 10, f"e{place}"))
+    waiting = []
+    for place, limit in enumerate((3, 4, 2, 18)):
+        world.add(f"a{place}", Compare(Comparison.EQ, counted, number(limit)))
+        waiting.append(f"a{place}")
+        world.build(2)
+        world.given(2, purchase(world.now_ms, f"live{place}"))
+        world.advance(5, inclusive=bool(place % 2))
+        if place == 1:
+            world.merge(1, 3)
+    for name in reversed(waiting):
+        world.activate(name)
+    world.advance(WINDOW, inclusive=True)
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_an_event_just_at_the_far_end_of_a_window_is_out_once_that_instant_is_over(
+    inclusive: bool,  # noqa: FBT001
+) -> None:
+    world = World()
+    world.advance(NOW, inclusive=inclusive)
+    horizon_ms = NOW if inclusive else NOW - 1
+    world.add("a", at_least(counted, 1))
+    world.activate("a")
+    for ordinal, shift in enumerate((-1, 0, 1), start=1):
+        world.given(ordinal, purchase(horizon_ms - WINDOW + shift, f"e{shift}"))
+    assert world.actual() == {"a": {3}}
+    world.advance(0, inclusive=True)
+    world.advance(3, inclusive=True)
+    assert world.actual() == {"a": set()}
+
+
+EDGES = (1, 63, 64, 65, 127, 128, 65_535, 65_536, 65_537, 131_071, 131_072, 200_000)
+
+
+def _check_edges(engine: Engine, ordinals: Sequence[int], bought_by: set[int]) -> None:
+    assert list(engine.members("bought")) == sorted(bought_by)
+    assert list(engine.members("not")) == sorted(set(ordinals) - bought_by)
+    assert list(select(engine, bought)) == sorted(bought_by)
+    assert list(select(engine, Not(bought))) == sorted(set(ordinals) - bought_by)
+    assert engine.member_count("not") == len(ordinals) - len(bought_by)
+
+
+def test_ordinals_at_the_edges_of_words_and_containers_are_apart() -> None:
+    engine = engine_at(NOW, bought=bought, **{"not": AnyOf((Not(bought), Not(bought)))})
+    for ordinal in EDGES:
+        engine.ensure_profile(ordinal)
+    for place, ordinal in enumerate(EDGES):
+        engine.add_event(ordinal, purchase(NOW, f"e{ordinal}"))
+        _check_edges(engine, EDGES, set(EDGES[: place + 1]))
+    twin = Engine.load(engine.dump())
+    _check_edges(twin, EDGES, set(EDGES))
+    assert twin.state_hash() == engine.state_hash()
+    for one, other in pairwise(EDGES[:4]):
+        twin.merge(other, one)
+    _check_edges(twin, EDGES[3:], set(EDGES[3:]))
+
+
+def test_state_that_was_sparse_answers_the_same_once_it_is_dense() -> None:
+    """Ordinals with gaps up to 200,000, first few and then many; each leaves at its own instant."""
+    twice = at_least(counted, 2)
+    engine = engine_at(NOW, once=at_least(counted, 1), twice=twice, both=InAudience("twice"))
+    last: dict[int, int] = {}
+    for place in range(30_000):
+        ordinal = 1 + (place * 7_919) % 200_000 if place < 20_000 else 1 + place % 6_000
+        occurred_ms = NOW - place % 50
+        engine.add_event(ordinal, purchase(occurred_ms, str(place)))
+        last[ordinal] = max(last.get(ordinal, 0), occurred_ms)
+    members = set(engine.members("twice"))
+    assert set(engine.members("once")) == set(last)
+    assert members == set(engine.members("both")) == set(select(engine, twice))
+    twin = Engine.load(engine.dump())
+    left = [c for c in engine.advance(NOW + 2 * WINDOW, inclusive=True) if c.audience_id == "once"]
+    assert [(c.ordinal, c.at_ms) for c in left] == [
+        (ordinal, occurred_ms + WINDOW)
+        for occurred_ms, ordinal in sorted((ms, ordinal) for ordinal, ms in last.items())
+    ]
+    twin.advance(NOW + 2 * WINDOW, inclusive=True)
+    assert not twin.members("twice")
+    assert twin.state_hash() == engine.state_hash()
+
+
+def test_timers_of_one_instant_ring_by_profile_and_each_audience_moves_once() -> None:
+    other = Aggregate(Rows(Scope.EVENT, ("purchase",), None, WINDOW // 2), Fold.EXISTS)
+    since = Compare(
+        Comparison.GE,
+        Age(Aggregate(Rows(Scope.EVENT, ("purchase",)), Fold.LATEST)),
+        Literal(WINDOW, Kind.SPAN),
+    )
+    engine = engine_at(
+        NOW,
+        a=at_least(counted, 1),
+        b=All((bought, Not(at_least(counted, 1)))),
+        c=since,
+        d=Compare(Comparison.EQ, InAudience("b"), InAudience("c")),
+        e=other,
+    )
+    for ordinal in (9, 2, 5):
+        engine.add_event(ordinal, purchase(NOW, f"e{ordinal}"))
+        engine.add_event(ordinal, purchase(NOW - WINDOW // 2, f"f{ordinal}"))
+    assert told(engine.advance(NOW + 10 * WINDOW, inclusive=True)) == [
+        *[("e", ordinal, False, NOW + WINDOW // 2) for ordinal in (2, 5, 9)],
+        *[
+            (name, ordinal, entered, NOW + WINDOW)
+            for ordinal in (2, 5, 9)
+            for name, entered in (("a", False), ("b", True), ("c", True))
+        ],
+    ]
+
+
+def test_whoever_is_born_is_at_once_in_all_that_asks_nothing_of_them() -> None:
+    started = Literal(NOW, Kind.TIME)
+    old = Compare(Comparison.GE, Age(started), Literal(DAY_MS, Kind.SPAN))
+    rules = {
+        "never": never_viewed,
+        "child": Not(InAudience("never")),
+        "grandchild": Not(InAudience("child")),
+        "young": Not(old),
+        "old": old,
+        "nameless": Compare(Comparison.EQ, Attribute("name", Kind.TEXT), Literal(None, None)),
+    }
+    engine = engine_at(NOW, **rules)
+    born = {"never", "grandchild", "young", "nameless"}
+    assert {c.audience_id for c in engine.ensure_profile(3)} == born
+    assert {c.audience_id for c in Engine.load(engine.dump()).ensure_profile(4)} == born
+    assert told(engine.advance(NOW + 2 * DAY_MS, inclusive=True)) == [
+        ("young", 3, False, NOW + DAY_MS),
+        ("old", 3, True, NOW + DAY_MS),
+    ]
+    assert {c.audience_id for c in engine.ensure_profile(5)} == born - {"young"} | {"old"}
+    later = Engine.load(engine.dump())
+    assert {c.audience_id for c in later.ensure_profile(6)} == born - {"young"} | {"old"}
+
+
+def test_years_pass_in_one_step_each_change_at_its_own_instant() -> None:
+    birthday = Anniversary(Attribute("birth", Kind.DATE))
+    world = World(zone="Europe/Paris")
+    world.advance(at("2023-12-31T23:30:00"), inclusive=True)
+    week = Aggregate(Rows(Scope.EVENT, ("purchase",), calendar_days=7), Fold.EXISTS)
+    for name, rule in (("birthday", birthday), ("week", week), ("not", Not(InAudience("week")))):
+        world.add(name, rule)
+        world.activate(name)
+    world.attributes(1, {"birth": date(2000, 2, 29)}, NOW)
+    world.attributes(2, {"birth": date(1990, 10, 27), "zone": "America/New_York"}, NOW)
+    world.given(2, purchase(world.now_ms - HOUR_MS, "a"))
+    changes = world.advance(5 * 366 * DAY_MS, inclusive=True)
+    days = [c.at_ms for c in changes if (c.audience_id, c.ordinal) == ("birthday", 1) and c.entered]
+    assert days == [
+        at(f"{year}-02-{27 if year % 4 else 28}T23:00:00") for year in range(2024, 2029)
+    ]
+    ends = [c.at_ms for c in changes if (c.audience_id, c.ordinal) == ("birthday", 2)]
+    assert ends[:2] == [at("2024-10-27T04:00:00"), at("2024-10-28T04:00:00")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Paris", "2024-03-30T23:00:00", 23),
+        ("Europe/Paris", "2024-10-26T22:00:00", 25),
+        ("America/New_York", "2024-03-10T05:00:00", 23),
+        ("America/New_York", "2024-11-03T04:00:00", 25),
+        ("UTC", "2024-02-29T00:00:00", 24),
+    ],
+)
+def test_a_local_day_is_as_long_as_it_is(zone: str, day: str, hours: int) -> None:
+    """Rows around the first instant of a day leave when the day does, or the day before it."""
+    world = World(zone=zone)
+    today = Aggregate(Rows(Scope.EVENT, ("purchase",), calendar_days=1), Fold.COUNT)
+    first_ms = at(day)
+    world.advance(first_ms - 1, inclusive=True)
+    for limit in (1, 2, 3):
+        world.add(f"a{limit}", at_least(today, limit))
+        world.activate(f"a{limit}")
+    world.given(1, purchase(first_ms - 1, "before"))
+    assert world.actual()["a1"] == {1}
+    world.advance(1, inclusive=True)
+    assert world.actual()["a1"] == set()
+    for place, shift in enumerate((0, 0, 1)):
+        world.given(1, purchase(first_ms, f"e{place}"))
+        world.advance(shift, inclusive=True)
+    changes = world.advance(30 * HOUR_MS, inclusive=True)
+    assert {c.at_ms for c in changes} == {first_ms + hours * HOUR_MS}
+    assert len(changes) == 3
+
+
+def test_a_tie_proves_neither_a_sequence_nor_an_absence() -> None:
+    then = Rows(Scope.EVENT, ("view",))
+    rules: dict[str, Expression] = {
+        name: Aggregate(
+            Rows(Scope.EVENT, ("purchase",), follows=(Follow(then, 10, absent),)), Fold.EXISTS
+        )
+        for name, absent in (("followed", False), ("not followed", True))
+    }
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for name, rule in rules.items():
+        world.add(name, rule)
+        world.activate(name)
+    for ordinal, shifts in enumerate(((0,), (1,), (10,), (11,), (0, 10), (-1,)), start=1):
+        world.given(ordinal, purchase(NOW - 20, f"a{ordinal}"))
+        for shift in shifts:
+            event = Event(f"b{ordinal}{shift}", "view", NOW - 20 + shift, NOW, "crm:1", {})
+            world.given(ordinal, event)
+    assert world.actual() == {"followed": {2, 3, 5}, "not followed": {4, 6}}
+
+
+def test_halves_of_a_person_are_what_they_would_have_been_and_may_be_one_again() -> None:
+    world = World()
+    world.advance(NOW, inclusive=True)
+    gold = Compare(Comparison.EQ, Attribute("tier", Kind.TEXT), Literal("gold", Kind.TEXT))
+    for name, rule in (("a", at_least(counted, 2)), ("b", gold), ("c", Not(InAudience("a")))):
+        world.add(name, rule)
+        world.activate(name)
+    for place, came_with in enumerate(("crm:1", "email:x", "email:x", "crm:1")):
+        event = Event(f"e{place}", "purchase", NOW - place, NOW, came_with, {})
+        world.given(place % 2 + 1, event)
+        tier = ("none", "gold", None, "gold")[place]
+        world.attributes(place % 2 + 1, {"tier": tier}, 10 - place // 2, came_with)
+    world.merge(1, 2)
+    world.reload()
+    world.divide(1, 7, ["email:x"])
+    world.divide(7, 8, ["nothing:of-that"])
+    world.advance(WINDOW - 2, inclusive=True)
+    world.merge(7, 1)
+    world.merge(8, 7)
+    world.reload()
+    world.divide(8, 9, ["crm:1", "email:x"])
+    world.advance(WINDOW, inclusive=True)
