@@ -175,8 +175,7 @@ def value_at(expression: Expression, moment: Moment, row: Row | None = None) -> 
         case Shift():
             return shifted(of(expression.operand), expression.span_ms)
         case Age():
-            since_ms = of(expression.operand)
-            return moment.horizon_ms - since_ms if isinstance(since_ms, int) else None
+            return _age(of(expression.operand), moment)
         case Anniversary():
             return _is_anniversary(expression, moment)
         case Bucket():
@@ -193,12 +192,8 @@ def value_at(expression: Expression, moment: Moment, row: Row | None = None) -> 
             return _aggregate(expression, moment)
         case InAudience():
             return moment.in_audience(expression.audience_id)
-        case TriggerField():
-            return of_kind(_trigger_field(expression.name, moment), expression.kind)
-        case KeyText():
-            return _instance(moment).key
-        case CatalogField():
-            return of_kind(_instance(moment).catalog_field(expression.name), expression.kind)
+        case TriggerField() | KeyText() | CatalogField():
+            return _of_instance(expression, moment)
         case _:
             assert_never(expression)
 
@@ -339,6 +334,10 @@ def _folded(aggregate: Aggregate, moment: Moment) -> Value:
     return fold_values(aggregate.fold, read_of(aggregate.operand, rows, moment))
 
 
+def _age(since: Value, moment: Moment) -> int | None:
+    return moment.horizon_ms - since if isinstance(since, int) else None
+
+
 def _is_anniversary(anniversary: Anniversary, moment: Moment) -> bool:
     born = born_on(anniversary, moment)
     if born is None:
@@ -361,6 +360,16 @@ def _instance(moment: Moment) -> Instance:
     if moment.instance is None:
         raise ValueError("expected an instance of a journey to speak of, found none")
     return moment.instance
+
+
+def _of_instance(expression: TriggerField | KeyText | CatalogField, moment: Moment) -> Value:
+    match expression:
+        case TriggerField():
+            return of_kind(_trigger_field(expression.name, moment), expression.kind)
+        case KeyText():
+            return _instance(moment).key
+        case CatalogField():
+            return of_kind(_instance(moment).catalog_field(expression.name), expression.kind)
 
 
 def _trigger_field(name: str, moment: Moment) -> PropertyValue | None:

@@ -7,96 +7,64 @@ times are milliseconds UTC, and text stays text.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
+
+from segcore.vocabulary import (
+    Comparison,
+    Fold,
+    Kind,
+    Operator,
+    Scope,
+    Since,
+    TextForm,
+    TextTest,
+)
+
+__all__ = [
+    "MICRO",
+    "NUMBER_LIMIT",
+    "Age",
+    "Aggregate",
+    "All",
+    "Anniversary",
+    "AnyOf",
+    "Arithmetic",
+    "Attribute",
+    "Bucket",
+    "CatalogField",
+    "Compare",
+    "Comparison",
+    "EventField",
+    "Expression",
+    "Fold",
+    "Follow",
+    "FormText",
+    "Has",
+    "InAudience",
+    "ItemField",
+    "KeyText",
+    "Kind",
+    "Literal",
+    "Not",
+    "OneOf",
+    "Operator",
+    "Rows",
+    "Scope",
+    "Shift",
+    "Since",
+    "Size",
+    "TestText",
+    "TextForm",
+    "TextTest",
+    "TriggerField",
+    "Truth",
+]
 
 MICRO = 1_000_000
 """One, as every number in segcore is counted."""
 
 NUMBER_LIMIT = 9_000_000_000
 """Numbers come in within this many units either way: as millionths they are exact in a double."""
-
-
-class Kind(enum.StrEnum):
-    """The type of a value.
-
-    A time is milliseconds since 1970 UTC, a date days since 1970-01-01, a span milliseconds, texts
-    a tuple of texts. A span is only ever computed: nothing of a history has that kind.
-    """
-
-    NUMBER = "number"
-    TEXT = "text"
-    FLAG = "flag"
-    TIME = "time"
-    DATE = "date"
-    TEXTS = "texts"
-    SPAN = "span"
-
-
-class Scope(enum.StrEnum):
-    """What one row is."""
-
-    EVENT = "event"
-    ITEM = "item"
-
-
-class Comparison(enum.StrEnum):
-    """How two values are compared."""
-
-    EQ = "=="
-    NE = "!="
-    LT = "<"
-    LE = "<="
-    GT = ">"
-    GE = ">="
-
-
-class Operator(enum.StrEnum):
-    """Arithmetic on two numbers."""
-
-    ADD = "+"
-    SUB = "-"
-    MUL = "*"
-    DIV = "/"
-
-
-class TextTest(enum.StrEnum):
-    """A test of one text against a constant."""
-
-    STARTS_WITH = "startsWith"
-    ENDS_WITH = "endsWith"
-    CONTAINS = "contains"
-
-
-class TextForm(enum.StrEnum):
-    """A text made of another one; only the letters A to Z have two forms."""
-
-    LOWER = "lowerAscii"
-    UPPER = "upperAscii"
-
-
-class Since(enum.StrEnum):
-    """From when on rows count for one instance of a journey; rows of its trigger itself never do.
-
-    They do as another type that the same event also counts as.
-    """
-
-    TRIGGER = "trigger"
-    ENTRY = "entry"
-
-
-class Fold(enum.StrEnum):
-    """What rows come to."""
-
-    EXISTS = "exists"
-    COUNT = "count"
-    SUM = "sum"
-    MIN = "min"
-    MAX = "max"
-    AVG = "avg"
-    DISTINCT = "distinct"
-    LATEST = "latest"
-    EARLIEST = "earliest"
 
 
 @dataclass(frozen=True, slots=True)
