@@ -127,8 +127,7 @@ class Driver:
                 return
             self._recorder.asked(READ, due_us)
             self._late(due_us)
-            call = self._wires.read(many=many)(request, timeout=self._options.timeout_s)
-            self._calls.begin(READ, due_us, self._read(call, due_us))
+            self._calls.begin(READ, due_us, self._read(request, due_us))
 
     def _late(self, due_us: int) -> None:
         self._recorder.asked(LATE, due_us)
@@ -136,17 +135,19 @@ class Driver:
 
     async def _ingest(self, batch: bytes, due_us: int) -> None:
         call = self._wires.ingest()(batch, timeout=self._options.timeout_s)
-        answer = await self.guarded(INGEST, due_us, call)
+        answer = await self._guarded(INGEST, due_us, call)
         if answer is not None:
             now_us = self._timeline.now_us()
             self._recorder.answered(INGEST, due_us, now_us, answer.accepted_count)
             self._recorder.refused(due_us, map(reason_of, answer.refused))
 
-    async def _read(self, call: Awaitable[Any], due_us: int) -> None:
-        if await self.guarded(READ, due_us, call) is not None:
+    async def _read(self, request: bytes, due_us: int) -> None:
+        method = self._wires.read(many=self._options.read_batch > 1)
+        call = method(request, timeout=self._options.timeout_s)
+        if await self._guarded(READ, due_us, call) is not None:
             self._recorder.answered(READ, due_us, self._timeline.now_us())
 
-    async def guarded(self, name: str, due_us: int, call: Awaitable[Any]) -> Any:
+    async def _guarded(self, name: str, due_us: int, call: Awaitable[Any]) -> Any:
         """Return the answer, or None after counting the error."""
         try:
             return await call

@@ -19,7 +19,7 @@ MOST_CONNECTIONS = 1_000
 MOST_READS = 100_000
 MOST_PROBES = 1_000
 LONGEST_LABEL = 100
-RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
+RUN = re.compile(r"[a-z0-9]{1,16}")
 
 
 class OptionError(Exception):
@@ -47,7 +47,7 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         self._expect("seed", 0 <= self.seed < 1 << 63, "0 or a positive number of 63 bits")
-        self._expect("run", bool(RUN.fullmatch(self.run)), "1 to 16 of a-z, 0-9 and `-`")
+        self._expect("run", bool(RUN.fullmatch(self.run)), "1 to 16 of a-z and 0-9")
         self._between("profiles", 1, MOST_PROFILES)
         self._between("audiences", 0, MOST_AUDIENCES)
         self._above_zero("rate", HIGHEST_RATE)

@@ -54,7 +54,7 @@ class Prober:
         self._timeline = timeline
         self._calls = calls
         self._accepted: dict[str, tuple[int, int]] = {}
-        self._entered: dict[str, int] = {}
+        self._entered: set[str] = set()
         self._hello = asyncio.Event()
         self._all_seen = asyncio.Event()
         self._all_seen.set()
@@ -84,7 +84,6 @@ class Prober:
             if not await self._timeline.reach(due_us):
                 return
             self._recorder.asked(VISIBLE, due_us)
-            self._recorder.asked(WATCHED, due_us)
             self._calls.begin(VISIBLE, due_us, self._probe(number, due_us))
 
     async def settle(self, timeout_s: float) -> None:
@@ -119,12 +118,13 @@ class Prober:
         )
 
     def _remember(self, event_id: str, due_us: int, accepted_us: int) -> None:
-        entered_us = self._entered.pop(event_id, None)
-        if entered_us is None:
+        self._recorder.asked(WATCHED, due_us)
+        if event_id in self._entered:
+            self._entered.remove(event_id)
+            self._recorder.took(WATCHED, due_us, 0)
+        else:
             self._accepted[event_id] = due_us, accepted_us
             self._all_seen.clear()
-        else:
-            self._recorder.took(WATCHED, due_us, 0)
 
     async def _watch(self) -> None:
         names = [audience_name(PROBE_AUDIENCE)]
@@ -133,7 +133,7 @@ class Prober:
             async for part in stream:
                 now_us = self._timeline.now_us()
                 for one in part.transitions:
-                    if one.entered and one.cause_id.startswith(self._requests.name):
+                    if one.entered and one.cause_id.startswith(self._requests.name + "-"):
                         self._see(one.cause_id, now_us)
         except grpc.aio.AioRpcError as error:
             self.broken = error.code().name
@@ -150,7 +150,7 @@ class Prober:
             if not self._accepted:
                 self._all_seen.set()
         else:
-            self._entered[event_id] = now_us
+            self._entered.add(event_id)
 
     async def _greet(self, watch: asyncio.Task[None]) -> None:
         """Send events until the watch sees one: before, nobody knows whether it has begun."""
