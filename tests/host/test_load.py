@@ -193,8 +193,11 @@ def test_an_interrupt_ends_with_the_report_of_what_was_measured(tmp_path: Path) 
 def test_a_run_without_reads_or_audiences_is_a_run(tmp_path: Path, probes: str) -> None:
     async def story(terminal: Terminal) -> None:
         none = ("--audiences", "0", "--reads", "0", "--probes", probes, "--profiles", "50")
-        output = await terminal.run(*SHORT, *none)
+        report = tmp_path / "report"
+        output = await terminal.run(*SHORT, *none, "--report", str(report))
         assert "No errors." in output
+        assert _report(report)["tracks"]["read"]["calls"] == 0
+        assert "Nothing was measured." in (report / "report.html").read_text()
         output = await terminal.run(*SHORT, *none, code=1)
         assert "give another --run" in output
 

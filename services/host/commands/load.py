@@ -130,7 +130,7 @@ def load(
         raise click.ClickException(f"{error.details()} ({error.code().name})") from None
 
 
-@load.command()
+@load.command(short_help="Print two runs side by side, as ratios.")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 def compare(first: Path, second: Path) -> None:
