@@ -155,6 +155,8 @@ class Prober:
     async def _greet(self, watch: asyncio.Task[None]) -> None:
         """Send events until the watch sees one: before, nobody knows whether it has begun."""
         for number in range(round(HELLO_S / HELLO_PAUSE_S)):
+            if self._timeline.stop.is_set():
+                return
             await self._wires.probe(self._requests.hello(number), timeout=self._options.timeout_s)
             try:
                 async with asyncio.timeout(HELLO_PAUSE_S):
