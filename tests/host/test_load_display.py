@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import xml.etree.ElementTree as ET
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -65,6 +65,7 @@ points = st.lists(st.tuples(st.integers(-100, 100_000), st.integers(0, 1 << 40))
 )
 
 
+@settings(deadline=None)
 @given(points, points, st.booleans())
 def test_a_plot_of_anything_is_well_formed_and_within_its_frame(
     one: list[tuple[int, int]],
@@ -75,6 +76,7 @@ def test_a_plot_of_anything_is_well_formed_and_within_its_frame(
     _check(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 1000)), max_size=20))
 def test_a_histogram_of_anything_is_well_formed(found: list[tuple[int, int]]) -> None:
     buckets = [[least, least + least // 128, count] for least, count in sorted(dict(found).items())]
@@ -93,6 +95,7 @@ def _check(text: str) -> None:
         assert float(bar.get("height") or -1) >= 0
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e9), st.floats(1.0, 1e6), st.booleans())
 def test_an_axis_has_some_ticks_and_no_crowd(least: float, times: float, log: bool) -> None:  # noqa: FBT001  so too
     scale = Scale(least, least * times, 0, 100, log)

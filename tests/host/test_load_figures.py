@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.host.load.draws import Draws, mix64
@@ -18,6 +18,7 @@ from services.host.load.schedule import SECOND_US, arrivals_us
 values = st.lists(st.integers(0, 1 << 40), min_size=1, max_size=200)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 62))
 def test_a_value_lies_in_its_bucket_and_the_bucket_is_narrow(value: int) -> None:
     least, greatest = bounds_of(bucket_of(value))
@@ -27,6 +28,7 @@ def test_a_value_lies_in_its_bucket_and_the_bucket_is_narrow(value: int) -> None
     assert bucket_of(greatest + 1) == bucket_of(value) + 1
 
 
+@settings(deadline=None)
 @given(values, st.sampled_from([*PERCENTILES, 0.1, 25.0, 100.0]))
 def test_a_percentile_is_the_value_of_that_rank_or_one_part_in_128_more(
     given_values: list[int], percent: float
@@ -41,6 +43,7 @@ def test_a_percentile_is_the_value_of_that_rank_or_one_part_in_128_more(
     assert histogram.percentile(100) == max(given_values)
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_two_histograms_together_are_the_one_of_all_values(one: list[int], two: list[int]) -> None:
     first, second, whole = Histogram(), Histogram(), Histogram()
@@ -63,7 +66,8 @@ def test_nothing_measured_is_zero_and_a_clock_that_ties_counts_as_zero() -> None
     assert (histogram.count, histogram.percentile(50)) == (1, 0)
 
 
-@given(seed=st.integers(0, 1 << 62), rate=st.floats(0.1, 2000), until=st.integers(0, 2 * SECOND_US))
+@settings(deadline=None)
+@given(seed=st.integers(0, 1 << 62), rate=st.floats(0.1, 300), until=st.integers(0, 2 * SECOND_US))
 def test_arrivals_ascend_end_in_time_and_follow_from_the_seed(
     seed: int, rate: float, until: int
 ) -> None:
@@ -75,16 +79,18 @@ def test_arrivals_ascend_end_in_time_and_follow_from_the_seed(
     assert longer[: len(times)] == times
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 62))
 def test_arrivals_come_at_the_rate_that_was_asked(seed: int) -> None:
-    count = sum(1 for _ in arrivals_us(seed, 11, 1000.0, 2 * SECOND_US))
-    assert abs(count - 2000) < 8 * math.sqrt(2000)
+    count = sum(1 for _ in arrivals_us(seed, 11, 500.0, 2 * SECOND_US))
+    assert abs(count - 1000) < 8 * math.sqrt(1000)
 
 
 def test_there_is_nothing_to_send_at_no_rate() -> None:
     assert list(arrivals_us(1, 1, 0.0, SECOND_US)) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 62), st.integers(1, 1 << 32))
 def test_draws_stay_within_their_limits(seed: int, limit: int) -> None:
     draws = Draws(seed, 1, 2)
