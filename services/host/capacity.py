@@ -17,8 +17,10 @@ ITEM_BYTES = 36
 """Of a line: SKU, category, brand, price, quantity, and its place."""
 KNOWN_ID_BYTES = 12
 """Of an id in the table that tells repeated events: a hash, and the room that tables keep free."""
-ATTRIBUTE_BYTES = 28
-"""Of an attribute's value with its instant and the number of its arrival, and in the journal."""
+ATTRIBUTE_BYTES = 8
+"""Of an attribute's value, for everybody: a code, an instant or a number, and its stamp."""
+CHANGE_BYTES = 40
+"""Of its change in the journal: person, name, value, instant, arrival, origin, the one before."""
 PROFILE_BYTES = 24
 """Of a person: who the person is now, the newest event, the last transition's number."""
 WINDOW_BYTES = 56
@@ -66,7 +68,11 @@ def needs(load: Load) -> list[Need]:
         Need("history", 0, events * (event + load.items * ITEM_BYTES)),
         Need("ids of events", events * KNOWN_ID_BYTES),
         Need("people", people * PROFILE_BYTES),
-        Need("attributes", people * load.attributes * ATTRIBUTE_BYTES),
+        Need(
+            "attributes",
+            people * load.attributes * ATTRIBUTE_BYTES,
+            people * load.attributes * CHANGE_BYTES,
+        ),
         Need("counts and windows", people * load.active_share * load.windows * WINDOW_BYTES),
         Need("members", people * load.audiences * BITS_OF_ATOM / 8),
         Need("when and why", people * load.moved_share * load.audiences * RECORD_BYTES),
