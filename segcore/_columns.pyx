@@ -22,6 +22,7 @@ cdef extern from *:
     #ifndef _GNU_SOURCE
     #define _GNU_SOURCE
     #endif
+    #include <stdint.h>
     #include <sys/mman.h>
     #ifndef MREMAP_MAYMOVE
     #define MREMAP_MAYMOVE 1
@@ -30,7 +31,17 @@ cdef extern from *:
     static inline void *coterie_remap(void *at, size_t length, size_t wanted) {
         return mremap(at, length, wanted, MREMAP_MAYMOVE);
     }
+    /* What grows by megabytes is asked for in large pages: each page is made empty by the kernel. */
+    static inline void coterie_prefer_large_pages(char *block, size_t size) {
+    #ifdef MADV_HUGEPAGE
+        size_t skipped = -(uintptr_t) block & 4095;
+        if (size >= ((size_t) 4 << 20)) madvise(block + skipped, size - skipped, MADV_HUGEPAGE);
+    #else
+        (void) block; (void) size;
+    #endif
+    }
     """
+    void coterie_prefer_large_pages(char* block, size_t size) noexcept nogil
     void* coterie_remap(void* at, size_t length, size_t wanted) noexcept nogil
 
 cdef Py_ssize_t PAGE_BYTES = 4096
@@ -125,6 +136,7 @@ cdef class Column:
         if moved == NULL:
             with gil:
                 raise MemoryError(f"no memory for a column of {capacity} places")
+        coterie_prefer_large_pages(moved, capacity * self.item_bytes)
         self.data = moved
         self.capacity = capacity
         return 0

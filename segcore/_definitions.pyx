@@ -136,8 +136,10 @@ cdef class DefinitionEngine(PeopleEngine):
         Returns the progress of the one that is furthest behind, 0 to 1; 1 says that all are built.
         """
         cdef Node node
+        cdef Py_ssize_t text_count = len(self.texts)
         for node in self.building:
             node.build(max(1, max_rows), self.now_ms, self.horizon_ms)
+            self.texts.forget(text_count)
             self.around.queue.empty()
         self.building = [node for node in self.building if not node.live]
         return min([node.progress() for node in self.building], default=1.0)
@@ -145,9 +147,11 @@ cdef class DefinitionEngine(PeopleEngine):
     cdef int _finish(self, Audience audience) except -1:
         """Finish the build of an audience's nodes."""
         cdef Node node
+        cdef Py_ssize_t text_count = len(self.texts)
         for node in audience.nodes:
             while not node.live:
                 node.build(1 << 40, self.now_ms, self.horizon_ms)
+        self.texts.forget(text_count)
         self.around.queue.empty()
         self.building = [node for node in self.building if not node.live]
         return 0
@@ -302,6 +306,17 @@ cdef class DefinitionEngine(PeopleEngine):
         audience.take(found)
         audience.active = True
         self._wire_up()
+
+    def memory(self):
+        """Return the bytes of what is neither node nor column: timers, memberships, profiles."""
+        cdef Audience audience
+        return {
+            "timers": self.around.wheel.memory(),
+            "audiences": sum(
+                [audience.signal.bits.memory() for audience in self.audiences_in_order]
+            ),
+            "profiles": self.known.memory() + self.gone.memory(),
+        }
 
     def layout(self):
         """Return what `load_columns` needs to make the same columns, for JSON."""

@@ -167,10 +167,12 @@ cdef class LiveEngine:
         """Let the nodes of an event's type see it, and settle."""
         cdef Table table = <Table> self.events.table_of(index)
         cdef Py_ssize_t row = self.events.rows.get(index)
+        cdef Py_ssize_t text_count = len(self.texts)
         cdef Node node
         self._admit(ordinal)
         for node in self._listening(table.type_id):
             node.add_event(table, row, ordinal, self.now_ms, self.horizon_ms)
+        self.texts.forget(text_count)
         return self._settle(ordinal, self.now_ms, False)
 
     def set_attributes(
@@ -198,8 +200,10 @@ cdef class LiveEngine:
         for key, value in cells:
             if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals, source):
                 touched.update(self.attribute_nodes.get(key >> 3, ()))
+        text_count = len(self.texts)
         for node in touched:
             node.refresh(ordinal, self.now_ms, self.horizon_ms)
+        self.texts.forget(text_count)
         self._settle(ordinal, self.now_ms, False)
         return self._changes()
 
@@ -254,6 +258,7 @@ cdef class LiveEngine:
     cdef int _fire_profile(self, Timer* first) except -1:
         """Do all that is due for one profile at one instant: the wheel brings it together."""
         cdef Timer timer = first[0]
+        cdef Py_ssize_t text_count = len(self.texts)
         cdef Node node
         while timer.due_ms == first.due_ms and timer.ordinal == first.ordinal:
             self.around.wheel.pop(&timer)
@@ -262,6 +267,7 @@ cdef class LiveEngine:
             node.fire(timer.ordinal, timer.due_ms)
             if not self._drop_stale(&timer):
                 break
+        self.texts.forget(text_count)
         return self._settle(first.ordinal, first.due_ms, True)
 
     cdef int _look_ahead_in_time(self) except -1:
@@ -296,9 +302,11 @@ cdef class LiveEngine:
     cdef int _admit(self, uint32_t ordinal) except -1:
         """Make a profile known; a new one may be in audiences of which nothing is required."""
         cdef Node node
+        cdef Py_ssize_t text_count = len(self.texts)
         if self._make_known(ordinal):
             for node in self.birth_nodes:
                 node.refresh(ordinal, self.now_ms, self.horizon_ms)
+            self.texts.forget(text_count)
             self._queue_all(self.birth_audiences)
         return 0
 

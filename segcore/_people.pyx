@@ -156,6 +156,7 @@ cdef class PeopleEngine(LiveEngine):
         cdef Node node
         cdef Table table
         cdef Py_ssize_t index
+        cdef Py_ssize_t text_count = len(self.texts)
         for node in self.nodes:
             if node is not None:
                 node.clear(ordinal)
@@ -166,6 +167,7 @@ cdef class PeopleEngine(LiveEngine):
         for node in self.nodes:
             if node is not None:
                 node.refresh(ordinal, self.now_ms, self.horizon_ms)
+        self.texts.forget(text_count)
         self.around.queue.empty()
         return 0
 

@@ -52,11 +52,24 @@ cdef class Texts:
         return 0
 
     cdef int forget(self, Py_ssize_t count) except -1:
-        """Keep the first `count` texts only; O(n), for calls that failed."""
-        if count < self.ends.size - 1:
-            self.arena.resize(self.ends.get(count))
-            self.ends.resize(count + 1 if count else 0)
-            self._rehash(self.mask + 1)
+        """Keep the first `count` texts only; O(texts forgotten).
+
+        The last text to come has nobody behind it in the table: its slot is just free again.
+        """
+        cdef Py_ssize_t text_id = self.ends.size - 1
+        cdef int64_t start
+        cdef uint64_t place
+        if text_id <= count:
+            return 0
+        while text_id > count:
+            start = self.ends.get(text_id - 1)
+            place = hash_bytes(self.arena.data + start, self.ends.get(text_id) - start) & self.mask
+            while self.slots[place] != <uint32_t> text_id:
+                place = (place + 1) & self.mask
+            self.slots[place] = 0
+            text_id -= 1
+        self.arena.resize(self.ends.get(count))
+        self.ends.resize(count + 1 if count else 0)
         return 0
 
     cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil:

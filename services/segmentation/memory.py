@@ -80,6 +80,7 @@ def _engine_uses(engine: Engine) -> dict[str, int]:
     columns = engine.columns.memory()
     uses: Counter[str] = Counter({f"{MAPPED}histories": columns.pop("files", 0)})
     uses.update(columns)
+    uses.update(engine.memory())
     for node in engine.nodes:
         if node is not None:
             kind = _KINDS.get(type(node).__name__)
