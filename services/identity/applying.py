@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coterie.log.v1.inbound_pb2 import Inbound
+from coterie.log.v1.handoff_pb2 import Handoff
+from coterie.log.v1.heads_pb2 import EventHead, InboundHead
 from services.identity.domain.changes import Change, JournalEntry, Merged
 from services.identity.domain.transit import Crossing, Parked, Place, Transit
 from services.identity.packs import (
+    MEMBER,
     OUTCOME,
     PERSONAL,
     FactWriter,
     Input,
     came_with,
     derived_identifiers,
-    identities_of,
     number_in,
     parked_input,
+    said_by,
 )
 from services.identity.state import Rules, State
 from services.kit.ids import derive_id
@@ -50,13 +52,13 @@ class RecordApplier:
         message, kind, _ = source
         self._next_index = index + 1
         if kind == "handoff":
-            handed = message.handoff
+            handed = Handoff.FromString(message.handoff)
             self._state.waiting.hand_over(handed.merge_id, handed.service, handed.state)
             return
         if self._state.waiting.count:
             self._spent += message.ByteSize()
         self.writer.begin(index, source, stamp_ms, self._state.time.now_ms)
-        if kind == OUTCOME or number_in(message, kind):
+        if kind == OUTCOME or (kind == MEMBER and number_in(message, kind)):
             self._apply_numbered((self._seq, index), message, kind or "", stamp_ms)
         elif kind in PERSONAL:
             self._apply_personal((self._seq, index), message, kind, stamp_ms)
@@ -96,7 +98,7 @@ class RecordApplier:
 
     def _apply_parked(self, parked: Parked) -> None:
         """Apply an input as if it came now; it waits on where that begins another merge."""
-        message = Inbound.FromString(parked.content)
+        message = InboundHead.FromString(parked.content)
         kind = message.WhichOneof("body") or ""
         source = Input(message, kind, message.input_id)
         self.writer.begin(self._next_index, source, parked.stamp_ms, self._state.time.now_ms)
@@ -115,7 +117,7 @@ class RecordApplier:
         self._spent += size
         return True
 
-    def _apply_numbered(self, place: Place, message: Inbound, kind: str, stamp_ms: int) -> bool:
+    def _apply_numbered(self, place: Place, message: InboundHead, kind: str, stamp_ms: int) -> bool:
         """Write what names a profile by number to whoever that is now; True if that waits."""
         # It is the number as its sender knew it; a merge may have led on since.
         profile_id = number_in(message, kind)
@@ -124,24 +126,26 @@ class RecordApplier:
             return False
         if self._state.waiting.concerns(self._state.graph, (), profile_id):
             return self._park(place, message, stamp_ms)
-        self.writer.write_input(message, kind, person, None)
+        self.writer.write_input(message, kind, person)
         return False
 
-    def _apply_personal(self, place: Place, message: Inbound, kind: str, stamp_ms: int) -> bool:
+    def _apply_personal(self, place: Place, message: InboundHead, kind: str, stamp_ms: int) -> bool:
         """Write whose an input is; True if it waits.
 
         One that names nobody is kept if an event, else dropped.
         """
         namespaces = self._rules.namespaces
-        identities, given = identities_of(message, kind)
+        said = said_by(message, kind)
+        body, _, given = said
+        event_type = body.type if isinstance(body, EventHead) else None
         if not given:
             self.ownerless += 1
-            if kind == "event":
-                self.writer.write_input(message, kind, 0, None)
+            if event_type is not None:
+                self.writer.write_input(message, kind, 0, event_type=event_type)
             return False
-        is_attributes = kind == "attributes"
-        derived = derived_identifiers(message.attributes, namespaces) if is_attributes else []
-        if self._state.waiting.concerns(self._state.graph, (*given, *derived)):
+        derived = derived_identifiers(body, namespaces) if kind == "attributes" else []
+        named = (*given, *derived) if derived else given
+        if self._state.waiting.concerns(self._state.graph, named):
             return self._park(place, message, stamp_ms)
         owner, changes, crossing = self._state.link(given, derived)
         self._tell(message.input_id, changes)
@@ -149,18 +153,17 @@ class RecordApplier:
             self._begin(message, crossing)
             return self._park(place, message, stamp_ms)
         if kind != "link":
-            first = identities[came_with(message, kind, given, namespaces)]
-            self.writer.write_input(message, kind, owner, first)
+            self.writer.write_input(message, kind, owner, came_with(said, namespaces), event_type)
         return False
 
-    def _park(self, place: Place, message: Inbound, stamp_ms: int) -> bool:
+    def _park(self, place: Place, message: InboundHead, stamp_ms: int) -> bool:
         """Let an input wait; it does."""
         content = message.SerializeToString(deterministic=True)
         parked = parked_input(place, stamp_ms, content, self._rules.namespaces)
         self._state.waiting.park(self._state.graph, parked)
         return True
 
-    def _begin(self, message: Inbound, crossing: Crossing) -> None:
+    def _begin(self, message: InboundHead, crossing: Crossing) -> None:
         """Tell the partition that is left; from here on nothing happens to either of the two."""
         begun = (self._seq, self.writer.index)
         cause = (*begun, crossing.winner, crossing.loser)
@@ -173,7 +176,7 @@ class RecordApplier:
         """Make a merge of two partitions, now that all is there that the person brings."""
         state, crossing = self._state, transit.crossing
         guest = state.unite(crossing)
-        cause = Inbound(input_id=transit.input_id, traceparent=transit.traceparent)
+        cause = InboundHead(input_id=transit.input_id, traceparent=transit.traceparent)
         now_ms = state.time.now_ms
         self.writer.begin(self._next_index, Input(cause, None, transit.input_id), now_ms, now_ms)
         self._note(transit.input_id, [Merged(crossing.winner, crossing.loser)])

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from coterie.log.v1.facts_pb2 import Fact, FactPack
-from coterie.log.v1.inbound_pb2 import Inbound, InboundPack
-from coterie.type.v1.change_pb2 import AttributeChange
+from google.protobuf.message import Message
+
+from coterie.log.v1.definition_pb2 import AudienceMember
+from coterie.log.v1.facts_pb2 import Fact, IdentityAssigned, ProfilesMerged
+from coterie.log.v1.handoff_pb2 import Departure
+from coterie.log.v1.heads_pb2 import (
+    EventHead,
+    FactHead,
+    FactPackHead,
+    InboundHead,
+    InboundPackHead,
+)
+from coterie.log.v1.inbound_pb2 import Inbound
+from coterie.log.v1.outcome_pb2 import MessageOutcome
+from coterie.type.v1.change_pb2 import AttributeChange, ConsentChange, LinkChange
 from coterie.type.v1.identity_pb2 import Identity
 from services.identity.domain.changes import Assigned, Change, Merged
 from services.identity.domain.graph import ORDINAL_BITS
@@ -39,37 +51,70 @@ KINDS: Mapping[str, int] = {
 }
 """The number under which the input ids of each kind of input are kept."""
 
+BODIES: Mapping[str, int] = {
+    field.name: field.number for field in Fact.DESCRIPTOR.oneofs_by_name["body"].fields
+}
+"""The number by which a pack of facts says that it holds one of a kind."""
+
+
+_Said = EventHead | AttributeChange | ConsentChange | LinkChange | AudienceMember
+
+_PARSERS: Final[Mapping[str, type[_Said]]] = {
+    "event": EventHead,
+    "attributes": AttributeChange,
+    "consent": ConsentChange,
+    "link": LinkChange,
+    MEMBER: AudienceMember,
+}
+"""What is read of the body of a personal input: of an event whose it is, and no more."""
+
 
 class Input(NamedTuple):
-    """One input with what every one is asked for; `kind` is None for one that is not known."""
+    """One input with what every one is asked for; `kind` is None for one that is not known.
 
-    message: Inbound
+    Its body is bytes: most of it goes on into the facts unread.
+    """
+
+    message: InboundHead
     kind: str | None
     input_id: str
 
 
 def parse_pack(payload: bytes) -> list[Input]:
     """Return the inputs of an inbound record; raises DecodeError."""
-    messages = InboundPack.FromString(payload).inputs
+    messages = InboundPackHead.FromString(payload).inputs
     return [Input(one, one.WhichOneof("body"), one.input_id) for one in messages]
 
 
-def number_in(message: Inbound, kind: str | None) -> int:
+def number_in(message: InboundHead, kind: str | None) -> int:
     """Return the number of the profile that an input names; 0 where it names none by number."""
     if kind == OUTCOME:
-        return message.message_outcome.profile_id
-    return message.audience_member.profile_id if kind == MEMBER else 0
+        return MessageOutcome.FromString(message.message_outcome).profile_id
+    if kind == MEMBER:
+        return AudienceMember.FromString(message.audience_member).profile_id
+    return 0
 
 
-def identities_of(message: Inbound, kind: str) -> tuple[Sequence[Identity], list[Identifier]]:
-    """Return the identities that a personal input names, as they came and as identifiers."""
-    identities = getattr(message, kind).identities
-    return identities, [(identity.namespace, identity.value) for identity in identities]
+class Said(NamedTuple):
+    """What a personal input says of itself: its body as far as it is read, and whom it names."""
+
+    body: _Said
+    identities: Sequence[Identity]
+    given: list[Identifier]
 
 
-def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list[Identifier]:
+def said_by(message: InboundHead, kind: str) -> Said:
+    """Return what a personal input says, the identities as they came and as identifiers."""
+    body = _PARSERS[kind].FromString(getattr(message, kind))
+    identities = body.identities
+    return Said(body, identities, [(one.namespace, one.value) for one in identities])
+
+
+def derived_identifiers(body: _Said, namespaces: Namespaces) -> list[Identifier]:
     """Return the identifiers that attributes bring: those named like a configured namespace."""
-    attributes = change.attributes
+    if not isinstance(body, AttributeChange):
+        return []
+    attributes = body.attributes
     found = []
     for namespace in namespaces.order:
         if namespace in attributes:
@@ -79,38 +124,31 @@ def derived_identifiers(change: AttributeChange, namespaces: Namespaces) -> list
     return found
 
 
-def named_in(message: Inbound, kind: str, namespaces: Namespaces) -> tuple[Identifier, ...]:
-    """Return all identifiers that a personal input brings, given or derived."""
-    _, given = identities_of(message, kind)
-    if kind != "attributes" or not given:
-        return tuple(given)
-    return (*given, *derived_identifiers(message.attributes, namespaces))
-
-
 def parked_input(place: Place, stamp_ms: int, content: bytes, namespaces: Namespaces) -> Parked:
     """Return an input that waits, from its bytes."""
-    message = Inbound.FromString(content)
+    message = InboundHead.FromString(content)
     kind = message.WhichOneof("body") or ""
     if number := number_in(message, kind):
         return Parked(place, stamp_ms, content, (), number)
-    return Parked(place, stamp_ms, content, named_in(message, kind, namespaces))
+    body, _, given = said_by(message, kind)
+    named = (*given, *derived_identifiers(body, namespaces)) if given else ()
+    return Parked(place, stamp_ms, content, named)
 
 
-def came_with(
-    message: Inbound, kind: str, given: Sequence[Identifier], namespaces: Namespaces
-) -> int:
-    """Return the index of the identity that the input came with: its primary, else the highest."""
+def came_with(said: Said, namespaces: Namespaces) -> Identity:
+    """Return the identity that the input came with: its primary, else the highest."""
+    body, identities, given = said
     if len(given) == 1:
-        return 0
-    primary = message.event.primary_namespace if kind == "event" else ""
+        return identities[0]
+    primary = body.primary_namespace if isinstance(body, EventHead) else ""
     if primary:
-        for index, (namespace, _) in enumerate(given):
-            if namespace == primary:
-                return index
-    return given.index(min(given, key=namespaces.rank))
+        for identity in identities:
+            if identity.namespace == primary:
+                return identity
+    return identities[given.index(min(given, key=namespaces.rank))]
 
 
-def _serialize(pack: FactPack) -> bytes:
+def _serialize(pack: FactPackHead) -> bytes:
     """Return the pack's bytes, the same for the same facts, and few enough for one append."""
     payload = pack.SerializeToString(deterministic=True)
     if len(payload) > APPEND_LIMIT_BYTES:
@@ -124,13 +162,36 @@ def _serialize(pack: FactPack) -> bytes:
     return payload
 
 
+class _Part:
+    """The facts of one partition, and what they are."""
+
+    __slots__ = ("bodies", "event_types", "pack")
+
+    def __init__(self, seq: int) -> None:
+        self.pack = FactPackHead(inbound_seq=seq)
+        self.bodies: set[str] = set()
+        self.event_types: set[str] = set()
+
+    def entry(self, seq: int, waiting_seq: int) -> Entry:
+        """Return the record."""
+        pack = self.pack
+        pack.waiting_seq = waiting_seq
+        contents = pack.contents
+        contents.SetInParent()
+        contents.bodies.extend(sorted(BODIES[name] for name in self.bodies))
+        contents.event_types.extend(sorted(self.event_types))
+        if pack.facts:
+            contents.log_time_ms = pack.facts[-1].log_time_ms
+        return Entry(_serialize(pack), seq)
+
+
 class FactWriter:
     """Collects the facts of one inbound record, by partition."""
 
     def __init__(self, seq: int, partitions: int) -> None:
         self._seq = seq
         self._partitions = partitions
-        self._packs: dict[int, FactPack] = {}
+        self._parts: dict[int, _Part] = {}
         self.index = 0
         self._log_time_ms = 0
         self._stamp_ms = 0
@@ -147,50 +208,55 @@ class FactWriter:
         self._input_id = input_id
 
     def write_input(
-        self, message: Inbound, kind: str, profile_id: int, came_with: Identity | None
+        self,
+        message: InboundHead,
+        kind: str,
+        profile_id: int,
+        came_with: Identity | None = None,
+        event_type: str | None = None,
     ) -> None:
         """Add the input itself, as a fact about this profile; 0 is nobody."""
-        fact = self._add(profile_id >> ORDINAL_BITS if profile_id else NOBODY_PARTITION, profile_id)
+        partition = profile_id >> ORDINAL_BITS if profile_id else NOBODY_PARTITION
+        fact = self._add(partition, profile_id, kind)
         if came_with is not None:
             fact.came_with.CopyFrom(came_with)
-        getattr(fact, kind).CopyFrom(getattr(message, kind))
+        if event_type is not None:
+            self._parts[partition].event_types.add(event_type)
+            fact.event = message.event
+        else:
+            setattr(fact, kind, getattr(message, kind))
 
     def write_change(self, change: Change) -> None:
         """Add a change of the graph; a refusal is none."""
         if isinstance(change, Assigned):
-            fact = self._add(change.profile_id >> ORDINAL_BITS, change.profile_id)
-            assigned = fact.identity_assigned
+            assigned = IdentityAssigned(former_profile_id=change.former)
             assigned.identity.namespace, assigned.identity.value = change.identifier
-            assigned.former_profile_id = change.former
+            self._write(change.profile_id, "identity_assigned", assigned)
         elif isinstance(change, Merged):
-            fact = self._add(change.profile_id >> ORDINAL_BITS, change.profile_id)
-            merged = fact.profiles_merged
-            merged.merged_profile_id = change.loser
             cause = (self._seq, self.index, change.profile_id, change.loser)
-            merged.merge_id = derive_id("merge", *map(str, cause))
+            merge_id = derive_id("merge", *map(str, cause))
+            merged = ProfilesMerged(merge_id=merge_id, merged_profile_id=change.loser)
+            self._write(change.profile_id, "profiles_merged", merged)
 
     def write_departure(self, transit: Transit) -> None:
         """Tell the partition of the person who leaves it."""
         winner, loser = transit.crossing.winner, transit.crossing.loser
-        departure = self._add(loser >> ORDINAL_BITS, loser).departure
-        departure.merge_id, departure.into_profile_id = transit.merge_id, winner
+        departure = Departure(merge_id=transit.merge_id, into_profile_id=winner)
+        self._write(loser, "departure", departure)
 
     def write_arrival(self, transit: Transit, guest: int) -> None:
         """Add the merge, with what the person brings from the other partition."""
         winner, loser = transit.crossing.winner, transit.crossing.loser
-        merged = self._add(winner >> ORDINAL_BITS, winner).profiles_merged
-        merged.merge_id, merged.merged_profile_id = transit.merge_id, loser
+        merged = ProfilesMerged(merge_id=transit.merge_id, merged_profile_id=loser)
         merged.arrival.guest_profile_id = guest
         for service, state in sorted(transit.handoffs.items()):
             merged.arrival.handoffs.add(merge_id=transit.merge_id, service=service, state=state)
+        self._write(winner, "profiles_merged", merged)
 
-    def write_to_all(self, message: Inbound, kind: str) -> None:
+    def write_to_all(self, message: InboundHead, kind: str) -> None:
         """Add the input to every partition, as a fact about nobody."""
-        body = getattr(message, kind)
         for partition in range(self._partitions):
-            copied = getattr(self._add(partition, 0), kind)
-            copied.SetInParent()
-            copied.CopyFrom(body)
+            setattr(self._add(partition, 0, kind), kind, getattr(message, kind))
 
     def entries(self, waiting_seq: int = 0, *, to_all: bool = False) -> dict[int, Entry]:
         """Return one record a partition that is concerned; all are where there are no facts.
@@ -198,19 +264,23 @@ class FactWriter:
         The first partition always is: its log says how far the stage has come. `waiting_seq` is the
         oldest record of which an input waits; once that is another, `to_all` lets everybody know.
         """
-        some = self._packs and not to_all
+        some = self._parts and not to_all
         concerned = (ANCHOR_PARTITION,) if some else range(self._partitions)
-        empty = {partition: FactPack(inbound_seq=self._seq) for partition in concerned}
-        packs = {**empty, **self._packs}
-        for pack in packs.values():
-            pack.waiting_seq = waiting_seq
-        return {partition: Entry(_serialize(pack), self._seq) for partition, pack in packs.items()}
+        parts = {**{partition: _Part(self._seq) for partition in concerned}, **self._parts}
+        return {
+            partition: part.entry(self._seq, waiting_seq) for partition, part in parts.items()
+        }
 
-    def _add(self, partition: int, profile_id: int) -> Fact:
-        pack = self._packs.get(partition)
-        if pack is None:
-            pack = self._packs[partition] = FactPack(inbound_seq=self._seq)
-        fact = pack.facts.add()
+    def _write(self, profile_id: int, kind: str, body: Message) -> None:
+        fact = self._add(profile_id >> ORDINAL_BITS, profile_id, kind)
+        setattr(fact, kind, body.SerializeToString(deterministic=True))
+
+    def _add(self, partition: int, profile_id: int, kind: str) -> FactHead:
+        part = self._parts.get(partition)
+        if part is None:
+            part = self._parts[partition] = _Part(self._seq)
+        part.bodies.add(kind)
+        fact = part.pack.facts.add()
         fact.index = self.index
         fact.log_time_ms = self._log_time_ms
         fact.received_ms = self._stamp_ms
