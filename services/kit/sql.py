@@ -30,6 +30,9 @@ BUSY_TIMEOUT_MS = 30_000
 POOL_SIZE = 32
 """Connections that are kept open: stages, waiting readers and RPC threads of one process."""
 
+CACHE_KIB = 16 * 1024
+"""What a connection keeps of the file: the upper pages of the indexes of a step's writes."""
+
 _MODE = "coterie_mode"
 """Execution option that says how a transaction begins: `read`, `write` or `each` (none at all)."""
 
@@ -179,6 +182,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

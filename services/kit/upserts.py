@@ -6,32 +6,53 @@ By the same text on SQLite and PostgreSQL. What makes a row the greater one stan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, tuple_
+from sqlalchemy import Connection, Table, insert, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 RANK = "rank"
 """Names, in a table's `info`, the columns by which rows of one key are compared, first to last."""
 
+_SQLITE = sqlite.dialect()
+
 Row = dict[str, Any]
 """One row by column name, as SQLAlchemy takes it."""
 
 
+def write_all(connection: Connection, statement: Insert, rows: Sequence[Row]) -> None:
+    """Run an insert for each row; all have the same columns.
+
+    SQLite is handed plain tuples: making ready what is bound costs SQLAlchemy as much as writing
+    it costs SQLite. No column of ours needs more than the driver's own types.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, rows)
+        return
+    text, values_of = _plain(statement, tuple(rows[0]))
+    connection.exec_driver_sql(text, [values_of(row) for row in rows])
+
+
+def keep_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Write rows of which none has the key of another."""
+    write_all(connection, _inserting(table), rows)
+
+
 def keep_first(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Write the rows whose key is not there yet."""
-    if rows:
-        statement = upsert(connection.dialect.name, table).on_conflict_do_nothing()
-        connection.execute(statement, rows)
+    write_all(connection, _ignoring(connection.dialect.name, table), rows)
 
 
 def keep_last(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Write rows over whatever has their keys; all have the same columns."""
     if rows:
-        connection.execute(_replacing(connection.dialect.name, table, tuple(rows[0])), rows)
+        write_all(connection, _replacing(connection.dialect.name, table, tuple(rows[0])), rows)
 
 
 def keep_greater(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -39,8 +60,7 @@ def keep_greater(connection: Connection, table: Table, rows: Sequence[Row]) -> N
 
     So the order of writing does not matter.
     """
-    if rows:
-        connection.execute(_ranked(connection.dialect.name, table), rows)
+    write_all(connection, _ranked(connection.dialect.name, table), rows)
 
 
 def upsert(dialect: str, table: Table) -> sqlite.Insert:
@@ -49,6 +69,28 @@ def upsert(dialect: str, table: Table) -> sqlite.Insert:
         # The two constructs have the same methods, and no common type that says so.
         return postgresql.insert(table)  # type: ignore[return-value]
     return sqlite.insert(table)
+
+
+@cache
+def _plain(
+    statement: Insert, names: tuple[str, ...]
+) -> tuple[str, Callable[[Row], tuple[object, ...]]]:
+    """Return the text for the driver, and what makes its parameters of a row."""
+    compiled = statement.compile(dialect=_SQLITE, column_keys=list(names))
+    order = tuple(compiled.positiontup or ())
+    if len(order) == 1:
+        return str(compiled), lambda row: (row[order[0]],)
+    return str(compiled), itemgetter(*order)
+
+
+@cache
+def _inserting(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _ignoring(dialect: str, table: Table) -> Insert:
+    return upsert(dialect, table).on_conflict_do_nothing()
 
 
 @cache

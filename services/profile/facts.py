@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coterie.log.v1 import facts_pb2
+from coterie.log.v1.facts_pb2 import IdentityAssigned, ProfilesMerged
+from coterie.log.v1.handoff_pb2 import Departure
+from coterie.log.v1.heads_pb2 import EventHead, FactHead, FactPackHead
 from coterie.type.v1 import schema_pb2
+from coterie.type.v1.change_pb2 import AttributeChange, CatalogItem, ConsentChange
 from services.kit.upserts import Row
 from services.profile import tables
 
@@ -34,7 +37,7 @@ class FactRows:
         self.log_time_ms = 0
         self.waiting_seq = 0
         self._profiles: dict[int, Row] = {}
-        self._readers: Mapping[str, Callable[[facts_pb2.Fact, int], None]] = {
+        self._readers: Mapping[str, Callable[[FactHead, int], None]] = {
             "event": self._read_event,
             "attributes": self._read_attributes,
             "consent": self._read_consent,
@@ -50,15 +53,17 @@ class FactRows:
         """A row for each profile that a fact is about."""
         return list(self._profiles.values())
 
-    def read(self, pack: facts_pb2.FactPack) -> None:
-        """Add what the pack says."""
+    def read(self, payload: bytes) -> None:
+        """Add what a pack says; raises DecodeError."""
+        pack = FactPackHead.FromString(payload)
         self.waiting_seq = pack.waiting_seq
         first = tables.arrival_of(pack.inbound_seq, 0)
         readers = self._readers
         for fact in pack.facts:
+            body = fact.WhichOneof("body") or ""
             if fact.profile_id:
-                self._count(fact)
-            reader = readers.get(fact.WhichOneof("body") or "")
+                self._count(fact, events=body == "event")
+            reader = readers.get(body)
             if reader is not None:
                 reader(fact, first | fact.index)
             if fact.traceparent:
@@ -73,7 +78,7 @@ class FactRows:
             if name != tables.catalog_items.name:
                 yield from rows
 
-    def _count(self, fact: facts_pb2.Fact) -> None:
+    def _count(self, fact: FactHead, *, events: bool) -> None:
         profile_id = fact.profile_id
         row = self._profiles.get(profile_id)
         if row is None:
@@ -82,13 +87,12 @@ class FactRows:
                 "create_ms": fact.log_time_ms,
                 "event_count": 0,
             }
-        if fact.HasField("event"):
-            row["event_count"] += 1
+        row["event_count"] += events
 
-    def _read_event(self, fact: facts_pb2.Fact, _arrival: int) -> None:
-        event = fact.event
-        received_ms = fact.received_ms
-        occurred_ms = received_ms
+    def _read_event(self, fact: FactHead, _arrival: int) -> None:
+        body = fact.event
+        event = EventHead.FromString(body)
+        received_ms = occurred_ms = fact.received_ms
         if event.HasField("occurred_time"):
             occurred_ms = min(received_ms, _to_ms(event.occurred_time))
         self.by_table["timeline"].append(
@@ -98,12 +102,12 @@ class FactRows:
                 "received_ms": received_ms,
                 "event_id": event.event_id,
                 "type": event.type,
-                "event": event.SerializeToString(deterministic=True),
+                "event": body,
             }
         )
 
-    def _read_attributes(self, fact: facts_pb2.Fact, arrival: int) -> None:
-        change = fact.attributes
+    def _read_attributes(self, fact: FactHead, arrival: int) -> None:
+        change = AttributeChange.FromString(fact.attributes)
         as_of_ms = fact.received_ms
         if change.HasField("as_of_time"):
             as_of_ms = _to_ms(change.as_of_time)
@@ -120,8 +124,8 @@ class FactRows:
                 }
             )
 
-    def _read_consent(self, fact: facts_pb2.Fact, arrival: int) -> None:
-        change = fact.consent
+    def _read_consent(self, fact: FactHead, arrival: int) -> None:
+        change = ConsentChange.FromString(fact.consent)
         as_of_ms = fact.received_ms
         if change.HasField("as_of_time"):
             as_of_ms = _to_ms(change.as_of_time)
@@ -133,8 +137,8 @@ class FactRows:
             row = {**said, "channel": change.preferred_channel}
             self.by_table["preferences"].append(row)
 
-    def _read_identifier(self, fact: facts_pb2.Fact, arrival: int) -> None:
-        identity = fact.identity_assigned.identity
+    def _read_identifier(self, fact: FactHead, arrival: int) -> None:
+        identity = IdentityAssigned.FromString(fact.identity_assigned).identity
         self.by_table["identifiers"].append(
             {
                 "namespace": identity.namespace,
@@ -144,19 +148,21 @@ class FactRows:
             }
         )
 
-    def _read_catalog_item(self, fact: facts_pb2.Fact, arrival: int) -> None:
-        item = fact.catalog_item
-        row = {"sku": item.sku, "item": item.SerializeToString(), "arrival": arrival}
+    def _read_catalog_item(self, fact: FactHead, arrival: int) -> None:
+        item = CatalogItem.FromString(fact.catalog_item)
+        row = {"sku": item.sku, "item": fact.catalog_item, "arrival": arrival}
         self.by_table["catalog_items"].append(row)
 
-    def _read_schema(self, fact: facts_pb2.Fact, arrival: int) -> None:
-        self.schemas.append((arrival, fact.schema))
+    def _read_schema(self, fact: FactHead, arrival: int) -> None:
+        self.schemas.append((arrival, schema_pb2.Schema.FromString(fact.schema)))
 
-    def _read_merge(self, fact: facts_pb2.Fact, _arrival: int) -> None:
-        self.merges.append((fact.profiles_merged.merged_profile_id, fact.profile_id))
+    def _read_merge(self, fact: FactHead, _arrival: int) -> None:
+        merged = ProfilesMerged.FromString(fact.profiles_merged)
+        self.merges.append((merged.merged_profile_id, fact.profile_id))
 
-    def _read_departure(self, fact: facts_pb2.Fact, _arrival: int) -> None:
-        row = {"profile_id": fact.profile_id, "into_id": fact.departure.into_profile_id}
+    def _read_departure(self, fact: FactHead, _arrival: int) -> None:
+        departure = Departure.FromString(fact.departure)
+        row = {"profile_id": fact.profile_id, "into_id": departure.into_profile_id}
         self.departures.append(row)
 
 

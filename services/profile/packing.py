@@ -67,7 +67,8 @@ class Packer:
 
 
 def _fitting(pack: inbound_pb2.InboundPack) -> Iterator[bytes]:
-    payload = pack.SerializeToString()
+    # Facts take bodies over as they are: the same event is the same bytes everywhere.
+    payload = pack.SerializeToString(deterministic=True)
     if len(payload) <= limits.PACK_BYTES or len(pack.inputs) == 1:
         yield payload
         return

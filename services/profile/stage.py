@@ -7,15 +7,15 @@ after the step, and then moves the rows of those profiles that the step merged a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from sqlalchemy import Connection, insert, select
 
-from coterie.log.v1 import facts_pb2
 from coterie.type.v1 import schema_pb2
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
-from services.kit.upserts import keep_first, keep_greater, keep_last
+from services.kit.upserts import keep_first, keep_greater, keep_last, keep_new
 from services.profile import merges, schema, tables
 from services.profile.facts import FactRows
 from services.profile.store import read_schema
@@ -55,7 +55,7 @@ class FactsProjection:
         """Write the effect of whole packs in the stage's transaction."""
         facts = FactRows()
         for record in records:
-            facts.read(facts_pb2.FactPack.FromString(record.payload))
+            facts.read(record.payload)
         with self._tracing.span("profile.project", links=facts.traceparents):
             moved = _settle_profiles(connection, facts)
             _write(connection, facts)
@@ -127,8 +127,10 @@ def _write(connection: Connection, facts: FactRows) -> None:
     for name, rows in facts.by_table.items():
         if name != tables.timeline.name:
             keep_greater(connection, tables.metadata.tables[name], rows)
-        elif rows:
-            connection.execute(insert(tables.timeline), rows)
+        else:
+            # People's events lie beside each other in the index.
+            rows.sort(key=itemgetter("profile_id"))
+            keep_new(connection, tables.timeline, rows)
 
 
 def _extend_schema(

@@ -8,14 +8,13 @@ from functools import cache
 from sqlalchemy import Connection, case
 from sqlalchemy.sql.dml import Insert
 
-from services.kit.upserts import Row, upsert
+from services.kit.upserts import Row, upsert, write_all
 from services.profile import tables
 
 
 def add_up(connection: Connection, rows: Sequence[Row]) -> None:
     """Write profiles: the earlier creation stays, and the events are summed."""
-    if rows:
-        connection.execute(_summed(connection.dialect.name), rows)
+    write_all(connection, _summed(connection.dialect.name), rows)
 
 
 @cache

@@ -23,6 +23,7 @@ from services.host.client import Client
 from services.host.embedded import Suite
 from services.host.modules import BUILDERS, Builder
 from services.kit.config import FREE_PORTS, Config
+from services.kit.logs import configure_logs
 from services.kit.module import Context, Module
 from services.profile.intake import Gateway
 from tests.bench import product, workload
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--rules", type=int, default=20)
     parser.add_argument("--window", type=int, default=16)
+    configure_logs("error")
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(measure(parser.parse_args(), Path(directory) / "data"))
 
