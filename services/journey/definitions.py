@@ -135,3 +135,4 @@ class Definitions:
                     by_type.setdefault(event_type, []).append(version)
         self.entered_by_audience: Mapping[str, list[Version]] = MappingProxyType(by_audience)
         self.entered_by_type: Mapping[str, list[Version]] = MappingProxyType(by_type)
+        self.looked_for = self.noted_types | by_type.keys()

@@ -13,6 +13,7 @@ from services.journey.definitions import Definitions
 from services.journey.relay import Relay
 from services.journey.turn import Turn
 from services.journey.working import Working, next_due_ms
+from services.kit.facts import FactRecord
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
@@ -55,8 +56,7 @@ class JourneyProjection:
     def apply(self, connection: Connection, records: Sequence[Record]) -> None:
         """Write the effect of whole records, in order, in the stage's transaction."""
         read = [_parse(record) for record in records]
-        times = [pack.facts[-1].log_time_ms for pack, _ in read if pack.facts]
-        self._next_time_ms = max([self.log_time_ms, *times])
+        self._next_time_ms = max([self.log_time_ms, *(pack.log_time_ms for pack, _ in read)])
         gone = len(self._departed)
         turn = Turn(
             connection,
@@ -67,14 +67,13 @@ class JourneyProjection:
             self._next_time_ms,
         )
         for record, (pack, transitions) in zip(records, read, strict=True):
-            turn.read(record, pack.facts, transitions)
+            turn.read(record, pack, transitions)
         turn.write()
         self._relay.keep(connection, turn.mover.intents)
         self._departures = len(self._departed) > gone
         self._next_due_ms = next_due_ms(connection, self._partition)
-        last = read[-1][0]
-        # Before that record, everything has had its effect: nothing waits for a merge any more.
-        self._next_settled_seq = last.waiting_seq - 1 if last.waiting_seq else last.inbound_seq
+        # Up to that record, everything has had its effect: nothing waits for a merge any more.
+        self._next_settled_seq = read[-1][0].settled_seq
         self._write_progress(connection, records[-1])
 
     def committed(self, records: Sequence[Record]) -> None:
@@ -139,8 +138,8 @@ class JourneyProjection:
         keep_last(connection, _progress, [row])
 
 
-def _parse(record: Record) -> tuple[facts_pb2.FactPack, Sequence[transitions_pb2.Transition]]:
-    pack = facts_pb2.FactPack.FromString(record.payload)
+def _parse(record: Record) -> tuple[FactRecord, Sequence[transitions_pb2.Transition]]:
+    pack = FactRecord(record.payload)
     if not isinstance(record, Paired):
         raise TypeError(f"expected a pair of records, found {type(record).__name__}")
     transitions = [

@@ -25,6 +25,7 @@ from services.journey.domain.walk import later_entered
 from services.journey.memberships import Memberships
 from services.journey.mover import Cause, Mover
 from services.journey.working import Working
+from services.kit.facts import FactRecord, body_numbers
 from services.kit.ids import profile_id
 from services.kit.log.port import Record
 from services.kit.telemetry import Tracing
@@ -32,6 +33,18 @@ from services.kit.telemetry import Tracing
 Transition = transitions_pb2.Transition
 _index_of = operator.attrgetter("index")
 _instant_of = operator.attrgetter("at_ms")
+
+ACTED_ON = body_numbers(
+    (
+        "catalog_item",
+        "profiles_merged",
+        "message_outcome",
+        "journey_publication",
+        "journey_stop",
+        "departure",
+    )
+)
+"""The facts, beside events, of which each record must be read."""
 
 STOP_PART = 1000
 """Instances that are read at a time when a journey is stopped with all that are on their way."""
@@ -82,11 +95,13 @@ class Turn:
             "departure": self._departure,
         }
 
-    def read(
-        self, record: Record, facts: Sequence[facts_pb2.Fact], transitions: Sequence[Transition]
-    ) -> None:
+    def read(self, record: Record, pack: FactRecord, transitions: Sequence[Transition]) -> None:
         """Apply what one record holds: facts, and the transitions that come from them."""
         self._inbound_seq = record.source
+        if self._concerns_nobody(pack, transitions):
+            self._take_memberships(transitions, _Touched())
+            return
+        facts = pack.facts
         by_index: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_index.setdefault(transition.index, []).append(transition)
@@ -101,6 +116,14 @@ class Turn:
         self.working.write()
         self._memberships.write()
         self._catalog.write()
+
+    def _concerns_nobody(self, pack: FactRecord, transitions: Sequence[Transition]) -> bool:
+        """Return whether no journey has a use for the record: its audiences alone are kept."""
+        return not (
+            self.working.anything_due
+            or pack.may_hold(ACTED_ON, self._definitions.looked_for)
+            or any(self._matters(each.audience_id) for each in transitions)
+        )
 
     def _whom(
         self, facts: Sequence[facts_pb2.Fact], transitions: Sequence[Transition]

@@ -98,6 +98,11 @@ class Working:
         if instance.next_ms is not None and instance.next_ms <= self._until_ms:
             heapq.heappush(self._due, (instance.next_ms, instance.instance_id))
 
+    @property
+    def anything_due(self) -> bool:
+        """Whether anything known is due by the end of the step."""
+        return bool(self._due)
+
     def pop_due(self, before_ms: int) -> Instance | None:
         """Return the next instance that is due before an instant, None where there is none."""
         while self._due and self._due[0][0] < before_ms:

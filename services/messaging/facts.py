@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coterie.log.v1 import facts_pb2, outcome_pb2
+from services.kit.facts import body_numbers
 from services.kit.upserts import Row
 from services.messaging import tables
 
@@ -153,6 +154,12 @@ _READERS: Mapping[str, Callable[[FactRows, facts_pb2.Fact, int], None]] = {
     "departure": _read_departure,
     "message_outcome": _read_outcome,
 }
+
+READ_BODIES = body_numbers(("tick", *(name for name in _READERS if name != "event")))
+"""Of which facts a pack must be read, beside events by which people show that they read: these.
+
+A tick ends an instant, though it makes no row.
+"""
 
 
 def _to_ms(time: Timestamp) -> int:

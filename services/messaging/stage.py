@@ -8,11 +8,12 @@ that happened in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, Integer, bindparam, delete, func, insert, select, update
 
 from coterie.log.v1 import facts_pb2, intents_pb2
+from services.kit.facts import FactRecord
 from services.kit.log.paired import Paired
 from services.kit.log.port import Record
 from services.kit.sql import Database
@@ -23,7 +24,7 @@ from services.messaging.decisions import Decisions
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import ENGAGEMENT_MS
 from services.messaging.domain.lanes import Lane
-from services.messaging.facts import FactRows, Leaving, Told
+from services.messaging.facts import ENGAGED, READ_BODIES, FactRows, Leaving, Told
 
 STAGE = "messaging"
 
@@ -79,17 +80,20 @@ class MessagingProjection:
         waiting = self._decisions.has_undecided(connection)
         rows = FactRows()
         for record in records:
-            pack = facts_pb2.FactPack.FromString(record.payload)
+            pack = FactRecord(record.payload)
             # What waits for a merge across partitions has had no effect yet.
-            self._settled_seq = pack.waiting_seq - 1 if pack.waiting_seq else record.source
+            self._settled_seq = pack.settled_seq
             intents = _intents(record)
             if not waiting and not intents:
+                if not pack.may_hold(READ_BODIES, ENGAGED):
+                    self._pass_to(pack.log_time_ms, is_over=not self._exact)
+                    continue
                 rows.read(pack.facts, pack.inbound_seq)
                 for fact in pack.facts:
                     self._pass(fact)
                 continue
             # Where time goes by itself, nothing hangs on which of two inputs came first.
-            groups = _by_input(pack, intents) if self._exact else [([*pack.facts], intents)]
+            groups = _by_input(pack.facts, intents) if self._exact else [([*pack.facts], intents)]
             for facts, asked in groups:
                 rows = self._take(connection, rows, pack.inbound_seq, facts, asked)
             waiting = self._decisions.has_undecided(connection)
@@ -151,8 +155,11 @@ class MessagingProjection:
 
     def _pass(self, fact: facts_pb2.Fact) -> None:
         """Let time come as far as the fact's."""
-        time_ms = self._time_ms = max(self._time_ms, fact.log_time_ms)
         is_over = not self._exact or fact.WhichOneof("body") == "tick"
+        self._pass_to(fact.log_time_ms, is_over=is_over)
+
+    def _pass_to(self, log_time_ms: int, *, is_over: bool) -> None:
+        time_ms = self._time_ms = max(self._time_ms, log_time_ms)
         self._over_ms = max(self._over_ms, time_ms if is_over else time_ms - 1)
 
     def _decide(self, connection: Connection) -> None:
@@ -213,10 +220,12 @@ def _intents(record: Record) -> list[intents_pb2.Intent]:
     ]
 
 
-def _by_input(pack: facts_pb2.FactPack, intents: Sequence[intents_pb2.Intent]) -> Iterator[Group]:
+def _by_input(
+    facts: Iterable[facts_pb2.Fact], intents: Iterable[intents_pb2.Intent]
+) -> Iterator[Group]:
     """Return facts and intents input by input, in order."""
     groups: dict[int, Group] = {}
-    for fact in pack.facts:
+    for fact in facts:
         groups.setdefault(fact.index, ([], []))[0].append(fact)
     for intent in intents:
         groups.setdefault(intent.index, ([], []))[1].append(intent)
