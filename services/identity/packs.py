@@ -267,9 +267,7 @@ class FactWriter:
         some = self._parts and not to_all
         concerned = (ANCHOR_PARTITION,) if some else range(self._partitions)
         parts = {**{partition: _Part(self._seq) for partition in concerned}, **self._parts}
-        return {
-            partition: part.entry(self._seq, waiting_seq) for partition, part in parts.items()
-        }
+        return {partition: part.entry(self._seq, waiting_seq) for partition, part in parts.items()}
 
     def _write(self, profile_id: int, kind: str, body: Message) -> None:
         fact = self._add(profile_id >> ORDINAL_BITS, profile_id, kind)

@@ -24,6 +24,7 @@ from services.kit.log.sql import SqlLog, create_logs
 from services.kit.sql import Database
 from services.kit.sql_stage import SqlStage
 from services.kit.telemetry import Tracing
+from tests.kit.fact_contents import describe_contents
 
 SECOND = 1000
 HOUR = 3600 * SECOND
@@ -91,6 +92,7 @@ class Partition:
                 transition.facts_seq = seq
             pack.facts.extend(each.facts)
             changes.transitions.extend(each.transitions)
+        describe_contents(pack)
         self.facts.append([Entry(pack.SerializeToString(), seq)])
         self.transitions.append([Entry(changes.SerializeToString(), seq)])
         self.fed.append((seq, list(pack.facts), list(changes.transitions)))

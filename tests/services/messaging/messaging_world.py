@@ -30,6 +30,7 @@ from services.messaging.relay import Relay
 from services.messaging.rendering.renderer import Renderer
 from services.messaging.stage import STAGE, MessagingProjection
 from services.messaging.store import MessagingStore
+from tests.kit.fact_contents import describe_contents
 
 SECOND = 1000
 HOUR = 3600 * SECOND
@@ -257,6 +258,7 @@ class World:
             added.index, added.log_time_ms = index, at
             added.received_ms = added.received_ms or at
         asked = list(intents)
+        describe_contents(pack)
         mine.fed.append((pack, asked))
         self._write(mine, pack, asked)
 
