@@ -120,8 +120,13 @@ def test_an_audience_of_another_rule_is_not_taken_for_ours(tmp_path: Path) -> No
     _with_suite(tmp_path, story)
 
 
-async def _measuring(config: Path, *arguments: str) -> asyncio.subprocess.Process:
-    """Return a run in a process of its own that has measured its first second."""
+async def _measuring(
+    config: Path, *arguments: str, after: bytes = b"0"
+) -> asyncio.subprocess.Process:
+    """Return a run in a process of its own that has said a line which begins with `after`.
+
+    Left alone, it has measured its first second then.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from services.host.cli import main; main()"),
         *("load", "--config", str(config), *arguments),
@@ -131,7 +136,7 @@ async def _measuring(config: Path, *arguments: str) -> asyncio.subprocess.Proces
     )
     assert process.stderr
     async for line in process.stderr:
-        if line.split()[:1] == [b"0"]:
+        if line.split()[:1] == [after]:
             return process
     raise AssertionError("it ended before it measured anything")
 
@@ -185,6 +190,18 @@ def test_an_interrupt_ends_with_the_report_of_what_was_measured(tmp_path: Path) 
         document = _report(report)
         assert document["interrupted"] is True
         assert 0.9 < document["measured_s"] < 60
+
+    _with_suite(tmp_path, story)
+
+
+def test_an_interrupt_while_it_prepares_says_that_nothing_was_measured(tmp_path: Path) -> None:
+    async def story(terminal: Terminal) -> None:
+        many = ("--profiles", "1000000")
+        process = await _measuring(terminal.config, *many, after=b"1,000,000")
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
+        assert (process.returncode, output) == (1, b"")
+        assert errors.endswith(b"Error: stopped before anything was measured\n")
 
     _with_suite(tmp_path, story)
 

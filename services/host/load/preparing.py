@@ -27,6 +27,8 @@ BUILD_S = 600.0
 POLL_S = 0.05
 AT_ONCE = 4
 BATCH = 1000
+NOTES = 20
+"""How often at most is said how many people are sent: a file of lines stays short."""
 SAMPLE = 1000
 """People whose profile ids are asked for: as many as one call may name."""
 BUSY = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
@@ -182,6 +184,7 @@ async def _known(client: Client, requests: Requests) -> list[int]:
 
 async def _send_people(client: Client, requests: Requests, note: Note) -> None:
     revision, sent = 0, 0
+    note(f"{requests.profiles:,} people to send")
     firsts = iter(range(0, requests.profiles, BATCH))
 
     async def send() -> None:
@@ -192,8 +195,10 @@ async def _send_people(client: Client, requests: Requests, note: Note) -> None:
             answer = await _ingest(client, batch)
             if answer.refused:
                 raise PreparationError(f"a person was refused: {answer.refused[0].error.message}")
+            said = sent * NOTES // requests.profiles
             revision, sent = max(revision, int(answer.revision)), sent + end - first
-            note(f"{sent:,} of {requests.profiles:,} people sent")
+            if sent * NOTES // requests.profiles > said:
+                note(f"{sent:,} of {requests.profiles:,} people sent")
 
     await asyncio.gather(*(send() for _ in range(AT_ONCE)))
     note("waiting until they are applied")
