@@ -79,6 +79,24 @@ def test_a_refused_rule_leaves_no_condition_that_listened_to_nothing() -> None:
         assert set(engine.activate(name, 1)) == {1}
 
 
+def test_a_text_made_by_a_condition_takes_no_part_in_the_hash() -> None:
+    shouted = Compare(Comparison.EQ, lower("store"), Literal("north", Kind.TEXT))
+    rows = Rows(Scope.EVENT, ("purchase",), shouted)
+    hashes = set()
+    for slices in (0, 1):
+        engine = engine_at(NOW)
+        engine.add_event(1, purchase(NOW, "a", {"store": "NoRtH"}))
+        engine.add_event(1, purchase(NOW, "b", {"store": "SOUTH"}))
+        engine.add_audience("a", 1, Aggregate(rows, Fold.EXISTS))
+        for _ in range(slices):
+            engine.build(100)
+        engine.add_event(1, purchase(NOW, "c", {"store": "West"}))
+        assert set(engine.activate("a", 1)) == {1}
+        hashes.add(engine.state_hash())
+        hashes.add(Engine.load(engine.dump()).state_hash())
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("limit", [1, 2, 15, 16, 17, 18])
 def test_a_count_around_its_threshold_comes_and_goes_row_by_row(limit: int) -> None:
     """Up to 16 the newest times decide, beyond that every row is kept."""
