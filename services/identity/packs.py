@@ -105,8 +105,13 @@ class Said(NamedTuple):
 
 def said_by(message: InboundHead, kind: str) -> Said:
     """Return what a personal input says, the identities as they came and as identifiers."""
-    body = _PARSERS[kind].FromString(getattr(message, kind))
-    identities = body.identities
+    # Nearly all are events: without a look-up of what they are.
+    body: _Said = (
+        EventHead.FromString(message.event)
+        if kind == "event"
+        else _PARSERS[kind].FromString(getattr(message, kind))
+    )
+    identities = tuple(body.identities)
     return Said(body, identities, [(one.namespace, one.value) for one in identities])
 
 

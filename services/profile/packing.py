@@ -35,12 +35,11 @@ class Packer:
 
     def add_event(self, event: event_pb2.Event, received_ms: int) -> None:
         """Add an event; its id is the input's."""
-        self._next().add(
-            input_id=event.event_id,
-            received_ms=received_ms,
-            traceparent=self._traceparent,
-            event=event,
-        )
+        inbound = self._next().add()
+        inbound.input_id = event.event_id
+        inbound.received_ms = received_ms
+        inbound.traceparent = self._traceparent
+        inbound.event.CopyFrom(event)
 
     def add_change(self, kind: str, change: Body, change_id: str, received_ms: int) -> None:
         """Add what is no event, as the input's field `kind`; without an id it gets one."""
