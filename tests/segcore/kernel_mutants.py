@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 EDGES = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/segcore/test_engine_edges.py")
-PLAYS = ("-m", "tests.segcore.long_run", "--seconds", "90", "--plays", "100", "--seed", "7")
+PLAYS = ("-m", "tests.segcore.long_run", "--seconds", "1", "--plays", "150", "--seed", "7")
 BUILD = """
 import sys
 import numpy
@@ -30,7 +30,7 @@ name = sys.argv[1]
 extension = Extension(
     f"segcore.{name}", [f"segcore/{name}.pyx"], include_dirs=[numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-    extra_compile_args=["-O1", "-g0", "-w"],
+    extra_compile_args=["-O0", "-g0", "-w"],
 )
 directives = {
     "language_level": "3", "boundscheck": False, "wraparound": False,

@@ -165,6 +165,24 @@ def test_an_event_just_at_the_far_end_of_a_window_is_out_once_that_instant_is_ov
     assert world.actual() == {"a": set()}
 
 
+@pytest.mark.parametrize("limit", [2, 16, 17])
+def test_a_row_that_no_timer_waits_for_is_out_at_the_end_of_its_window(limit: int) -> None:
+    """Below the least count that matters none is set, so nothing rings when the row leaves."""
+    world = World()
+    world.advance(NOW, inclusive=True)
+    world.add("a", at_least(counted, limit))
+    world.activate("a")
+    for ordinal, shift in ((1, 0), (2, -1), (3, 1)):
+        world.given(ordinal, purchase(NOW + shift - 1, f"old{ordinal}"))
+    assert world.engine.next_due_ms() is None
+    world.advance(WINDOW - 1, inclusive=True)
+    for ordinal in (1, 2, 3):
+        for place in range(limit - 1):
+            world.given(ordinal, purchase(world.now_ms, f"e{ordinal}-{place}"))
+    assert world.actual() == {"a": {3}}
+    world.advance(WINDOW + 1, inclusive=True)
+
+
 EDGES = (1, 63, 64, 65, 127, 128, 65_535, 65_536, 65_537, 131_071, 131_072, 200_000)
 
 
