@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
@@ -355,6 +356,43 @@ def test_a_tie_proves_neither_a_sequence_nor_an_absence() -> None:
             event = Event(f"b{ordinal}{shift}", "view", NOW - 20 + shift, NOW, "crm:1", {})
             world.given(ordinal, event)
     assert world.actual() == {"followed": {2, 3, 5}, "not followed": {4, 6}}
+
+
+def test_of_rows_at_one_instant_the_later_received_then_the_greater_id_is_the_latest() -> None:
+    rows = Rows(Scope.EVENT, ("purchase",))
+    total = EventField("total", Kind.NUMBER)
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for fold in (Fold.LATEST, Fold.EARLIEST):
+        for value in (1.0, 2.0):
+            name = f"{fold.name} {value}"
+            world.add(name, Compare(Comparison.EQ, Aggregate(rows, fold, total), number(value)))
+            world.activate(name)
+    ties = (("a", 1, "b", 0), ("b", 0, "a", 1), ("b", 0, "a", 0), ("a", 0, "b", 0))
+    for ordinal, (first, received, second, other) in enumerate(ties, start=1):
+        for event_id, shift, value in ((first, received, 1.0), (second, other, 2.0)):
+            event = purchase(NOW - 5, event_id, {"total": value})
+            world.given(ordinal, replace(event, received_ms=NOW - shift))
+    assert world.actual() == {
+        "LATEST 1.0": {2, 3},
+        "LATEST 2.0": {1, 4},
+        "EARLIEST 1.0": {1, 4},
+        "EARLIEST 2.0": {2, 3},
+    }
+
+
+def test_an_age_passes_its_span_at_exactly_its_instant() -> None:
+    world = World()
+    world.advance(NOW, inclusive=True)
+    for comparison in Comparison:
+        age = Age(Attribute("since", Kind.TIME))
+        world.add(comparison.name, Compare(comparison, age, Literal(10, Kind.SPAN)))
+        world.activate(comparison.name)
+    for ordinal, shift in enumerate((-11, -10, -9, 0, 5), start=1):
+        world.attributes(ordinal, {"since": NOW + shift}, NOW)
+    world.advance(30, inclusive=True)
+    assert world.actual()["GT"] == {1, 2, 3, 4, 5}
+    assert world.actual()["EQ"] == set()
 
 
 def test_halves_of_a_person_are_what_they_would_have_been_and_may_be_one_again() -> None:
