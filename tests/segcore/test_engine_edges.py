@@ -43,6 +43,7 @@ WINDOW = 100
 HOUR_MS = 3_600_000
 lately = Rows(Scope.EVENT, ("purchase",), None, WINDOW)
 counted = Aggregate(lately, Fold.COUNT)
+null = Literal(None, None)
 never_viewed = Not(Aggregate(Rows(Scope.EVENT, ("view",)), Fold.EXISTS))
 
 
@@ -161,6 +162,13 @@ def test_an_event_just_at_the_far_end_of_a_window_is_out_once_that_instant_is_ov
     for ordinal, shift in enumerate((-1, 0, 1), start=1):
         world.given(ordinal, purchase(horizon_ms - WINDOW + shift, f"e{shift}"))
     assert world.actual() == {"a": {3}}
+    for limit in (1, 17):
+        world.ask(at_least(counted, limit))
+        for at_ms in (NOW - 2, NOW - 1, NOW):
+            world.ask(at_least(counted, limit), at_ms)
+    world.attributes(1, {"name": "x"}, NOW - 1)
+    for at_ms in (NOW - 2, NOW - 1, NOW):
+        world.ask(Compare(Comparison.NE, Attribute("name", Kind.TEXT), null), at_ms)
     world.advance(0, inclusive=True)
     world.advance(3, inclusive=True)
     assert world.actual() == {"a": set()}
