@@ -26,7 +26,7 @@ cdef enum:
     UNKNOWN = -1
     CHUNK_WORDS = 1024
     CHUNK_BYTES = 8192
-    ARRAY_MOST = 128        # ordinals of an array; a bitmap of more is met faster
+    ARRAY_MOST = 256        # ordinals of an array; a bitmap of more is met faster
     SPARE_MOST = 96         # of a chunk that was computed: a bitmap costs less time to make
 
 

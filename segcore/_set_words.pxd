@@ -111,13 +111,18 @@ cdef extern from *:
             }
         return count;
     }
+    static inline int sets_twice(const uint16_t *ordered, int32_t count) {
+        uint16_t twice = 0;
+        for (int32_t i = 1; i < count; i++) twice |= ordered[i] == ordered[i - 1];
+        return twice;
+    }
     /* Two merges at once, one from each end, meet in the middle: neither guesses, and a guard at
        each end spares them the look for it. What is in both comes twice, and is taken out after. */
     static int32_t sets_merge(const uint16_t *restrict a, int32_t a_count,
                               const uint16_t *restrict b, int32_t b_count,
                               uint16_t *restrict out) {
         uint16_t left[SETS_MERGE_MOST + 2], right[SETS_MERGE_MOST + 2];
-        uint16_t both[SETS_MERGE_MOST] = {0};
+        uint16_t both[SETS_MERGE_MOST];
         int32_t total = a_count + b_count, low = 0, high = total - 1, count = 1;
         const uint16_t *x = left + 1, *y = right + 1, *v = left + a_count, *w = right + b_count;
         left[0] = right[0] = 0;
@@ -129,6 +134,10 @@ cdef extern from *:
             both[low] = first <= second ? first : second;
             both[high] = third > fourth ? third : fourth;
             x += first <= second, y += first > second, v -= third > fourth, w -= third <= fourth;
+        }
+        if (!sets_twice(both, total)) {
+            memcpy(out, both, (size_t) total * 2);
+            return total;
         }
         out[0] = both[0];
         for (int32_t at = 1; at < total; at++) {
@@ -172,7 +181,7 @@ cdef extern from *:
                 for (int k = 0; k < SETS_STEP; k++) found |= (sets_lane) (left == b[j + k]);
             for (int32_t k = j; k < b_count && b[k] <= last; k++)
                 found |= (sets_lane) (left == b[k]);
-            if (j) j -= SETS_STEP; /* the last step may have gone beyond this block */
+            while (j && b[j - 1] > last) j--; /* the last step may have gone beyond this block */
             found &= (sets_lane) (sets_places < (uint16_t) count);
             total -= found;
             if (!out || (wanted && !sets_any(&found))) continue;

@@ -87,8 +87,11 @@ class Instance:
         )
 
 
+_WORDS = frozenset((TriggerField, KeyText, CatalogField))
+
+
 def is_instance_word(node: Expression | Rows | Follow) -> bool:
     """Return whether this very node speaks of an instance, whatever stands below it."""
     if isinstance(node, Rows):
         return node.since is not None
-    return isinstance(node, TriggerField | KeyText | CatalogField)
+    return type(node) in _WORDS

@@ -150,7 +150,7 @@ def check_condition(condition: Expression) -> None:
 
 def _check(expression: Expression, scope: Scope | None) -> None:  # noqa: C901, PLR0912
     """Check one node and all below it; `scope` is that of the rows around it."""
-    if scope is not None and isinstance(expression, tuple(_NOT_BELOW_ROWS)):
+    if scope is not None and type(expression) in _NOT_BELOW_ROWS:
         raise _mistake(expression, f"no {_NOT_BELOW_ROWS[type(expression)]} below rows")
     match expression:
         case Literal():

@@ -32,12 +32,14 @@ def check_limits(rule: Expression) -> None:
     while pending:
         node, depth, follows = pending.pop()
         count += 1
-        aggregates += isinstance(node, Aggregate)
-        follows = follows + 1 if isinstance(node, Follow) else follows
         _within(node, "levels of nodes", depth, DEPTH_LIMIT)
         _within(node, "nodes", count, NODE_LIMIT)
-        _within(node, "aggregates", aggregates, AGGREGATE_LIMIT)
-        _within(node, "levels of followedBy in one another", follows, FOLLOW_LIMIT)
+        if isinstance(node, Aggregate):
+            aggregates += 1
+            _within(node, "aggregates", aggregates, AGGREGATE_LIMIT)
+        elif isinstance(node, Follow):
+            follows += 1
+            _within(node, "levels of followedBy in one another", follows, FOLLOW_LIMIT)
         pending += [(child, depth + 1, follows) for child in reversed(children_of(node))]
 
 

@@ -7,7 +7,9 @@ rules that say the same share it: offsets and the order of event types take no p
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from segcore.kinds import check_rule
 from segcore.programs import Program, compile_condition, compile_value
@@ -102,6 +104,7 @@ class PersonTest:
 
 
 Atom = Member | AttributeTest | Tally | PersonTest
+AtomT = TypeVar("AtomT", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,21 @@ class Plan:
 def plan_rule(rule: Expression) -> Plan:
     """Return the plan of a rule; raises ValueError where a rule is not well formed."""
     check_rule(rule)
-    writer = _Writer()
+    return Plan(*take_apart(rule, _atom))
+
+
+def take_apart(
+    rule: Expression,
+    atom_of: Callable[[Expression], AtomT],
+    is_whole: Callable[[Expression], bool] = lambda _: False,
+) -> tuple[tuple[AtomT, ...], tuple[tuple[Logic, int], ...], int]:
+    """Return what a `Plan` is of, with atoms as `atom_of` makes them; equal ones are one.
+
+    What `is_whole` says of a condition above others is whether it is to be an atom as it stands.
+    """
+    writer = _Writer(atom_of, is_whole)
     writer.write(rule)
-    return Plan(tuple(writer.atoms), tuple(writer.code), writer.deepest)
+    return tuple(writer.atoms), tuple(writer.code), writer.deepest
 
 
 def atom_key(expression: Expression) -> str:
@@ -141,10 +156,12 @@ def _sorted_types(expression: Expression) -> Expression:
 
 
 @dataclass(slots=True)
-class _Writer:
+class _Writer(Generic[AtomT]):
     """Takes a condition apart into atoms, and keeps count of the stack."""
 
-    atoms: dict[Atom, int] = field(default_factory=dict)
+    atom_of: Callable[[Expression], AtomT]
+    is_whole: Callable[[Expression], bool]
+    atoms: dict[AtomT, int] = field(default_factory=dict)
     code: list[tuple[Logic, int]] = field(default_factory=list)
     depth: int = 0
     deepest: int = 0
@@ -164,18 +181,20 @@ class _Writer:
             case Not():
                 self.write(condition.operand)
                 self.emit(Logic.NEGATE, takes=1)
-            case All() | AnyOf():
+            case All() | AnyOf() if not self.is_whole(condition):
                 for operand in condition.operands:
                     self.write(operand)
                 op = Logic.CONJOIN if isinstance(condition, All) else Logic.DISJOIN
                 self.emit(op, len(condition.operands), takes=len(condition.operands))
-            case Compare() if _holds_conditions(condition.left, condition.right):
+            case Compare() if holds_conditions(condition.left, condition.right):
                 self.write(_as_logic(condition))
-            case OneOf() if _holds_conditions(condition.operand):
+            case OneOf() if holds_conditions(condition.operand):
                 equals = (Compare(Comparison.EQ, condition.operand, o) for o in condition.options)
                 self.write(AnyOf(tuple(equals)) if condition.options else Literal(False, Kind.FLAG))  # noqa: FBT003
             case _:
-                self.emit(Logic.PUSH, self.atoms.setdefault(_atom(condition), len(self.atoms)))
+                self.emit(
+                    Logic.PUSH, self.atoms.setdefault(self.atom_of(condition), len(self.atoms))
+                )
 
 
 def _is_condition(expression: Expression) -> bool:
@@ -185,7 +204,7 @@ def _is_condition(expression: Expression) -> bool:
     ) or (isinstance(expression, Aggregate) and expression.fold is Fold.EXISTS)
 
 
-def _holds_conditions(*sides: Expression) -> bool:
+def holds_conditions(*sides: Expression) -> bool:
     """Return whether a comparison is one of conditions, and comes apart further."""
     return any(_is_condition(side) and not isinstance(side, Literal) for side in sides)
 
@@ -217,15 +236,16 @@ def _is(expression: Expression, value: bool | None) -> Expression:  # noqa: FBT0
 def _atom(condition: Expression) -> Atom:
     if isinstance(condition, InAudience):
         return Member(condition.audience_id)
-    tally = _tally(condition)
-    if tally is not None:
-        return tally
-    if _needs_person(condition):
+    compared = comparison_of(condition)
+    if compared is not None:
+        return _tally_of(*compared)
+    if needs_person(condition):
         return PersonTest(atom_key(condition), without_offsets(condition))
     return AttributeTest(atom_key(condition), compile_condition(condition), condition)
 
 
-def _needs_person(condition: Expression) -> bool:
+def needs_person(condition: Expression) -> bool:
+    """Tell whether a condition speaks of rows or time, and not of attributes alone."""
     return any(isinstance(node, Rows | Age | Anniversary | Bucket) for node in nodes_of(condition))
 
 
@@ -237,12 +257,12 @@ _MIRRORED = {
 }
 
 
-def _tally(condition: Expression) -> Tally | None:
-    """Return a condition as a tally, or None where it is none."""
+def comparison_of(condition: Expression) -> tuple[Aggregate, Comparison, int] | None:
+    """Return a tally as what is compared, how, and with how much; None where it is none."""
     while isinstance(condition, Truth):
         condition = condition.operand
     if isinstance(condition, Aggregate) and condition.fold is Fold.EXISTS:
-        return _tally_of(condition, Comparison.GE, MICRO)
+        return _if_plain(condition, Comparison.GE, MICRO)
     if not isinstance(condition, Compare):
         return None
     left, right, comparison = condition.left, condition.right, condition.comparison
@@ -253,14 +273,19 @@ def _tally(condition: Expression) -> Tally | None:
     if not isinstance(right, Literal) or right.kind is not Kind.NUMBER:
         return None
     assert isinstance(right.value, int)  # noqa: S101  kinds has seen to it
-    return _tally_of(left, comparison, right.value)
+    return _if_plain(left, comparison, right.value)
 
 
-def _tally_of(aggregate: Aggregate, comparison: Comparison, threshold: int) -> Tally | None:
+def _if_plain(
+    aggregate: Aggregate, comparison: Comparison, threshold: int
+) -> tuple[Aggregate, Comparison, int] | None:
     rows = aggregate.rows
     plain = Rows(rows.scope, rows.types, rows.where, rows.last_ms, rows.at)
-    if rows != plain:
-        return None
+    return (aggregate, comparison, threshold) if rows == plain else None
+
+
+def _tally_of(aggregate: Aggregate, comparison: Comparison, threshold: int) -> Tally:
+    rows = aggregate.rows
     counts = aggregate.operand is None
     types = tuple(sorted(set(rows.types)))
     most = _most(comparison, threshold) if counts and rows.last_ms is not None else None

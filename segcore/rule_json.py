@@ -63,9 +63,10 @@ def without_offsets(expression: Expression) -> Expression:
 def _strip(value: object) -> object:
     if isinstance(value, tuple):
         return tuple(_strip(part) for part in value)
-    if not isinstance(value, tuple(_CLASSES.values())):
+    names = _HINTS.get(type(value))
+    if names is None:
         return value
-    fields = {name: _strip(getattr(value, name)) for name in _HINTS[type(value)]}
+    fields = {name: _strip(getattr(value, name)) for name in names}
     return type(value)(**fields | {"at": -1})
 
 

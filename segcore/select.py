@@ -7,6 +7,7 @@ alone, and are those of `segcore.reference` for each known profile.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -18,15 +19,22 @@ from segcore._definitions import DefinitionEngine
 from segcore._group import Group
 from segcore._selection import Selection
 from segcore._sets import Set
-from segcore.plan import Atom, AttributeTest, Member, PersonTest, Plan, Tally, plan_rule
+from segcore.kinds import check_rule
+from segcore.plan import comparison_of, holds_conditions, leaf_key, needs_person, take_apart
 from segcore.rule import (
     MICRO,
     Aggregate,
+    All,
+    AnyOf,
+    Compare,
     Comparison,
     EventField,
     Expression,
     Fold,
+    InAudience,
     ItemField,
+    Not,
+    OneOf,
     Rows,
     Truth,
 )
@@ -35,6 +43,7 @@ Progress = Callable[[float], None]
 """Is told how much is done, from 0 to 1; what it raises ends the question."""
 
 _NO_END = 1 << 62
+_Shared = Mapping["_Compared", tuple[str, list["_Compared"]]]
 
 
 def select_bits(
@@ -48,9 +57,9 @@ def select_bits(
     With `at_ms` other audiences count as their rules of today say of that instant. Raises
     ValueError where the rule is not well formed, KeyError where it speaks of an unknown audience.
     """
-    plan = plan_rule(rule)
+    check_rule(rule)
     with Selection(engine, at_ms) as selection:
-        return _Question(engine, selection, progress).answer(plan)
+        return _Question(engine, selection, progress).answer(rule)
 
 
 def select(
@@ -116,6 +125,36 @@ def _members(engine: DefinitionEngine, audience_id: str) -> Bits:
     return bits
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What rows come to, compared with a constant; a plan of it for live use would cost more."""
+
+    aggregate: Aggregate
+    comparison: Comparison
+    threshold: int
+
+
+def _as_asked(condition: Expression) -> _Compared | Expression:
+    compared = comparison_of(condition)
+    return condition if compared is None else _Compared(*compared)
+
+
+def _is_of_attributes(condition: Expression) -> bool:
+    """Tell whether one pass over columns of attributes, block by block, decides all of it."""
+    match condition:
+        case All() | AnyOf():
+            return all(_is_of_attributes(operand) for operand in condition.operands)
+        case Not():
+            return _is_of_attributes(condition.operand)
+        case InAudience():
+            return False
+        case Compare():
+            sides: tuple[Expression, ...] = (condition.left, condition.right)
+        case _:
+            sides = (condition.operand,) if isinstance(condition, OneOf | Truth) else ()
+    return not holds_conditions(*sides) and not needs_person(condition)
+
+
 @dataclass(slots=True)
 class _Question:
     """What was found for one question, so that nothing is found twice."""
@@ -126,39 +165,37 @@ class _Question:
     groups: dict[str, Group] = field(default_factory=dict)
     found: dict[str, Bits] = field(default_factory=dict)
 
-    def answer(self, plan: Plan) -> Bits:
-        tallies = _by_leaf(plan)
-        atoms = []
-        for number, atom in enumerate(plan.atoms):
-            atoms.append(self._atom(atom, tallies))
+    def answer(self, rule: Expression) -> Bits:
+        atoms, code, depth = take_apart(rule, _as_asked, _is_of_attributes)
+        compared = [atom for atom in atoms if isinstance(atom, _Compared)]
+        shared = _by_leaf(compared, across_rules=self.selection.past)
+        found = []
+        for number, atom in enumerate(atoms):
+            found.append(self._atom(atom, shared))
             if self.progress is not None:
-                self.progress((number + 1) / (len(plan.atoms) + 1))
-        return self.selection.combine(plan.code, plan.depth, atoms)
+                self.progress((number + 1) / (len(atoms) + 1))
+        return self.selection.combine(code, depth, found)
 
-    def _atom(self, atom: Atom, tallies: Mapping[str, list[Tally]]) -> Bits:
-        match atom:
-            case Member():
-                return self._member(atom.audience_id)
-            case AttributeTest():
-                return self.selection.having(atom.expression)
-            case Tally():
-                return self._tally(atom, tallies[atom.leaf.key])
-            case PersonTest():
-                rows = _followed_rows(atom.expression)
-                if rows is not None:
-                    return self.selection.following(rows)
-                return self.selection.deciding(atom.expression)
+    def _atom(self, atom: _Compared | Expression, shared: _Shared) -> Bits:
+        if isinstance(atom, _Compared):
+            return self._tally(atom, *shared[atom])
+        if isinstance(atom, InAudience):
+            return self._member(atom.audience_id)
+        if not needs_person(atom):
+            return self.selection.having(atom)
+        rows = _followed_rows(atom)
+        return self.selection.deciding(atom) if rows is None else self.selection.following(rows)
 
     def _member(self, audience_id: str) -> Bits:
         if not self.selection.past:
             return _members(self.engine, audience_id)
         if audience_id not in self.found:
             rule = self.engine.audience_by_id[audience_id].rule
-            self.found[audience_id] = self.answer(plan_rule(rule))
+            self.found[audience_id] = self.answer(rule)
         return self.found[audience_id]
 
-    def _tally(self, atom: Tally, shared: list[Tally]) -> Bits:
-        group = self.groups.get(atom.leaf.key)
+    def _tally(self, atom: _Compared, key: str, shared: list[_Compared]) -> Bits:
+        group = self.groups.get(key)
         rows, operand = atom.aggregate.rows, atom.aggregate.operand
         if group is None:
             if operand is None:
@@ -166,7 +203,7 @@ class _Question:
                 group = self.selection.counts(rows, exact_to)
             else:
                 group = self.selection.sums(rows, operand)
-            self.groups[atom.leaf.key] = group
+            self.groups[key] = group
         return group.passing(*(_sum_range(atom) if operand is not None else _count_range(atom)))
 
 
@@ -194,16 +231,29 @@ def _is_plain(rows: Rows) -> bool:
     return named and rows == replace(plain, key=rows.key)
 
 
-def _by_leaf(plan: Plan) -> dict[str, list[Tally]]:
-    """Return the tallies over the same rows together: one pass serves them all."""
-    shared: dict[str, list[Tally]] = {}
-    for atom in plan.atoms:
-        if isinstance(atom, Tally):
-            shared.setdefault(atom.leaf.key, []).append(atom)
-    return shared
+def _by_leaf(atoms: list[_Compared], *, across_rules: bool) -> _Shared:
+    """Return of each atom its rows' key, and all that are over them: one pass serves them all.
+
+    A canonical key takes as long to make as a small answer: rows that are alone of their types and
+    window get a number instead, unless other rules too look for theirs.
+    """
+    shared: dict[str, list[_Compared]] = {}
+    keys: dict[_Compared, str] = {}
+    alike = Counter(_outline(atom) for atom in atoms)
+    for number, atom in enumerate(atoms):
+        alone = not across_rules and alike[_outline(atom)] == 1
+        keys[atom] = str(number) if alone else leaf_key(atom.aggregate)
+        shared.setdefault(keys[atom], []).append(atom)
+    return {atom: (key, shared[key]) for atom, key in keys.items()}
 
 
-def _count_range(atom: Tally) -> tuple[int, int, bool]:
+def _outline(atom: _Compared) -> tuple[object, ...]:
+    """Return what differs between rows that cannot be the same."""
+    rows = atom.aggregate.rows
+    return rows.scope, frozenset(rows.types), rows.last_ms, atom.aggregate.operand is None
+
+
+def _count_range(atom: _Compared) -> tuple[int, int, bool]:
     """Return which counts pass: from, to, and whether it is the others that do."""
     least, most = -(-atom.threshold // MICRO), atom.threshold // MICRO
     match atom.comparison:
@@ -224,7 +274,7 @@ def _told_apart(low: int, high: int) -> int:
     return max(low, high + 1 if high < _NO_END else 0) - 1
 
 
-def _sum_range(atom: Tally) -> tuple[int, int, bool]:
+def _sum_range(atom: _Compared) -> tuple[int, int, bool]:
     """Return which sums pass, as `_count_range`."""
     most = (1 << 63) - 1
     match atom.comparison:
