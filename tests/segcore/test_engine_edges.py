@@ -403,6 +403,20 @@ def test_an_age_passes_its_span_at_exactly_its_instant() -> None:
     assert world.actual()["EQ"] == set()
 
 
+def test_two_windows_over_the_same_rows_end_each_at_its_own_instant() -> None:
+    shorter = Aggregate(Rows(Scope.EVENT, ("purchase",), None, WINDOW // 2), Fold.COUNT)
+    world = World()
+    world.advance(NOW, inclusive=True)
+    world.add("older", Compare(Comparison.GT, counted, shorter))
+    world.activate("older")
+    world.given(1, purchase(NOW - 1, "a"))
+    for step_ms in (WINDOW // 2 - 1, WINDOW // 2 - 1):
+        world.advance(step_ms, inclusive=True)
+        assert world.actual() == {"older": {1}}
+    world.advance(1, inclusive=True)
+    assert world.actual() == {"older": set()}
+
+
 def test_halves_of_a_person_are_what_they_would_have_been_and_may_be_one_again() -> None:
     world = World()
     world.advance(NOW, inclusive=True)
