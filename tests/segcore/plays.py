@@ -45,8 +45,7 @@ class Play:
     def pick(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
 
-    def rule(self) -> Expression:
-        known = (*self.world.active, *self.pending)
+    def rule(self, *known: str) -> Expression:
         return self.draw(rules(known, local_days=self.of_days))  # type: ignore[no-any-return]
 
     def begin(self) -> None:
@@ -59,10 +58,10 @@ class Play:
 
     def define(self) -> None:
         if len(self.world.rules) < MOST_RULES:
-            known = self.rule()
+            rule = self.rule(*self.world.active, *self.pending)
             name = f"a{self.names}"
             self.names += 1
-            self.world.add(name, known)
+            self.world.add(name, rule)
             self.pending.append(name)
 
     def event(self) -> Event:
@@ -123,7 +122,9 @@ class Play:
                 world.erase(ordinal)
             case "ask" | "ask_of":
                 ago_ms = self.pick(0, 1, 4, 10, 30, DAY_MS if self.of_days else 45)
-                world.ask(self.rule(), world.now_ms - ago_ms if kind == "ask_of" else None)
+                world.ask(
+                    self.rule(*world.active), world.now_ms - ago_ms if kind == "ask_of" else None
+                )
             case _:
                 self.change_definitions(kind)
 
@@ -136,7 +137,7 @@ class Play:
             case "build":
                 world.build(self.pick(1, 2, 70))
             case "refuse":
-                world.refuse(self.rule())
+                world.refuse(self.rule(*world.active, *self.pending))
             case "activate" if self.pending:
                 world.activate(self.pending.pop(0))
             case "remove":
