@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -49,10 +50,12 @@ def prepared(shared: ModuleType, options: argparse.Namespace) -> Engine:
         engine.add_audience(audience_id, 1, rule)
         engine.activate(audience_id, 1)
     profiles = shared.make_profiles(options.profiles)
-    columns = [workload.attribute_values(shared, profiles, each) for each in workload.ATTRIBUTES]
-    for number, values in enumerate(zip(*columns, strict=True), 1):
-        named = dict(zip(workload.ATTRIBUTES, values, strict=True))
-        engine.set_attributes(number, named, shared.START_MS - 1)
+    for start in range(0, options.profiles, PART):
+        part = {name: column[start : start + PART] for name, column in profiles.items()}
+        columns = [workload.attribute_values(shared, part, each) for each in workload.ATTRIBUTES]
+        for number, values in enumerate(zip(*columns, strict=True), start + 1):
+            named = dict(zip(workload.ATTRIBUTES, values, strict=True))
+            engine.set_attributes(number, named, shared.START_MS - 1)
     return engine
 
 
@@ -79,11 +82,12 @@ def ours(shared: ModuleType, options: argparse.Namespace) -> float:
     rate = taken / seconds
     memory = sum(node.memory() for node in engine.nodes if node is not None)
     memory += sum(engine.memory().values())
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"ours           {rate:>12,.0f} events/s  {flips / taken:.2f} changes an event,"
         f" a batch of {BATCH:,}: median {times[len(times) // 2] * 1e6:,.0f} us,"
         f" p99 {times[int(len(times) * 0.99)] * 1e6:,.0f} us;"
-        f" state {memory / 2**20:,.0f} MiB"
+        f" state {memory / 2**20:,.0f} MiB, resident at most {resident:,.1f} GiB"
     )
     return rate
 
