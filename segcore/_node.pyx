@@ -154,7 +154,7 @@ cdef class TallyNode(Node):
         elif self.most is not None and operand is None:
             self.leaf = Newest(self.window_ms, self.most)
         else:
-            self.leaf = Window(self.window_ms)
+            self.leaf = Window(self.window_ms, operand is not None)
 
     def __dealloc__(self):
         free(self.comparisons)

@@ -29,6 +29,7 @@ def open_directory(config: Config) -> DataDirectory:
         config.clock,
         config.namespaces,
         config.unique_namespaces,
+        config.zone,
     )
 
 

@@ -48,23 +48,26 @@ class DataDirectory:
     """An opened data directory; an empty or missing one is made. What it is made with is for good.
 
     Raises DataDirectoryError for a directory of something else, of another format, number of
-    partitions, clock (one tick of today would end every window of old data) or namespaces (who is
-    whom was decided by them); a namespace of the lowest priority may be listed or not.
+    partitions, clock (one tick of today would end every window of old data), namespaces (who is
+    whom was decided by them) or zone (so were the days of rules); a namespace of the lowest
+    priority may be listed or not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         path: Path,
         partitions: int = 1,
         clock: str = "system",
         namespaces: Sequence[str] = (),
         unique_namespaces: Sequence[str] = (),
+        zone: str = "",
     ) -> None:
         self.path = path
         self.partitions = partitions
         self.clock = clock
         self._namespaces = list(namespaces)
         self._unique = sorted(unique_namespaces)
+        self._zone = zone
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not (path / _FORMAT_FILE).exists():
@@ -139,6 +142,7 @@ class DataDirectory:
             "clock": self.clock,
             "namespaces": self._namespaces,
             "unique_namespaces": self._unique,
+            "zone": self._zone,
         }
 
     def _check(self) -> None:
@@ -150,6 +154,7 @@ class DataDirectory:
             # A directory that was made before these were kept has none.
             namespaces = list(map(str, content.get("namespaces") or self._namespaces))
             unique = sorted(map(str, content.get("unique_namespaces", self._unique)))
+            zone = str(content.get("zone") or self._zone)
         except (ValueError, KeyError, TypeError):
             raise DataDirectoryError(f"{file}: this is not a format file of Coterie's") from None
         if found != FORMAT:
@@ -167,6 +172,8 @@ class DataDirectory:
                 " the clock is fixed when the directory is made (see --virtual-clock)"
             )
         self._check_namespaces(namespaces, unique)
+        if self._zone and zone != self._zone:
+            raise self._changed("the zone", [zone], [self._zone])
 
     def _check_namespaces(self, namespaces: list[str], unique: list[str]) -> None:
         if not self._namespaces:
@@ -180,7 +187,7 @@ class DataDirectory:
     def _changed(self, setting: str, made: list[str], found: list[str]) -> DataDirectoryError:
         return DataDirectoryError(
             f"{self.path}: was made with {setting} {', '.join(made) or 'none'}; the configuration"
-            f" says {', '.join(found) or 'none'}; they are fixed when the directory is made"
+            f" says {', '.join(found) or 'none'}; that is fixed when the directory is made"
         )
 
 

@@ -43,7 +43,7 @@ NAMES = ("crm", "email")
     [
         (("email", "crm"), ("crm",), "namespaces crm, email; the configuration says email, crm;"),
         (("crm", "ecid"), ("crm",), "namespaces crm, email; the configuration says crm, ecid;"),
-        (NAMES, (), "unique_namespaces crm; the configuration says none; they are fixed"),
+        (NAMES, (), "unique_namespaces crm; the configuration says none; that is fixed"),
         (NAMES, NAMES, "unique_namespaces crm; the configuration says crm, email;"),
     ],
 )
@@ -141,3 +141,10 @@ def test_the_lock_ends_with_the_process_however_it_ends(data_dir: Path) -> None:
     assert occupant(data_dir, "profile") is None
     with directory.occupy("profile"):
         pass
+
+
+def test_another_zone_is_refused(data_dir: Path) -> None:
+    DataDirectory(data_dir, zone="Europe/Paris")
+    DataDirectory(data_dir, zone="Europe/Paris")
+    with pytest.raises(DataDirectoryError, match="zone Europe/Paris; the configuration says UTC"):
+        DataDirectory(data_dir, zone="UTC")
