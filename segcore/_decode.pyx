@@ -16,6 +16,7 @@ from segcore._wire cimport (
     BAD,
     ODD,
     WELL,
+    Text,
     enter,
     read_tag,
     read_text,
@@ -48,6 +49,29 @@ class MalformedBytes(ValueError):
         self.offset = offset
         self.path = path
         self.reason = reason
+
+
+cdef int check_contents(Cursor* contents) noexcept nogil:
+    """Refuse what protobuf would, of what a pack says of itself; the kernel has no use for it."""
+    cdef Cursor bodies
+    cdef Text event_type
+    cdef uint32_t tag = 0
+    cdef uint64_t number = 0
+    while contents.at < contents.end:
+        if read_tag(contents, &tag) == BAD:
+            return BAD
+        if tag == 10:
+            if enter(contents, &bodies) == BAD:
+                return BAD
+            while bodies.at < bodies.end:
+                if read_varint(&bodies, &number) == BAD:
+                    return BAD
+        elif tag == 18:
+            if read_text(contents, &event_type) == BAD:
+                return BAD
+        elif skip_field(contents, tag) == BAD:
+            return BAD
+    return WELL
 
 
 cdef class PackReader:
@@ -143,6 +167,12 @@ cdef class PackReader:
                 if read_varint(&pack, &number) == BAD:
                     return within(&pack, b"waiting_seq", -1, BAD)
                 self.waiting_seq = <int64_t> number
+            elif tag == 34:
+                found = enter(&pack, &fact)
+                if found == WELL:
+                    found = check_contents(&fact)
+                if found == BAD:
+                    return within(&pack, b"contents", -1, BAD)
             elif skip_field(&pack, tag) == BAD:
                 return BAD
         return WELL

@@ -14,7 +14,9 @@ from segcore._tally import Leaf, Newest, Total, Window
 from segcore._wheel import Wheel
 
 Timer = tuple[int, int, int]
-DRAWN = settings(max_examples=150, deadline=None, database=None, phases=[Phase.generate])
+DRAWN = settings(
+    max_examples=500, deadline=None, database=None, derandomize=True, phases=[Phase.generate]
+)
 
 
 class Wrapped(Leaf):
