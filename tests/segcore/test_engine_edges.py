@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -35,16 +34,10 @@ from segcore.select import select
 
 NOW = 1_000
 WINDOW = 100
-HOUR_MS = 3_600_000
 lately = Rows(Scope.EVENT, ("purchase",), None, WINDOW)
 counted = Aggregate(lately, Fold.COUNT)
 null = Literal(None, None)
 never_viewed = Not(Aggregate(Rows(Scope.EVENT, ("view",)), Fold.EXISTS))
-
-
-def at(text: str) -> int:
-    """Return an instant of a time in UTC."""
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
 def lower(name: str) -> Expression:

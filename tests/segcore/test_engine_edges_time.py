@@ -24,14 +24,12 @@ from segcore.rule import (
     Expression,
     Fold,
     Follow,
-    FormText,
     InAudience,
     Kind,
     Literal,
     Not,
     Rows,
     Scope,
-    TextForm,
 )
 
 NOW = 1_000
@@ -39,17 +37,12 @@ WINDOW = 100
 HOUR_MS = 3_600_000
 lately = Rows(Scope.EVENT, ("purchase",), None, WINDOW)
 counted = Aggregate(lately, Fold.COUNT)
-null = Literal(None, None)
 never_viewed = Not(Aggregate(Rows(Scope.EVENT, ("view",)), Fold.EXISTS))
 
 
 def at(text: str) -> int:
     """Return an instant of a time in UTC."""
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
-
-
-def lower(name: str) -> Expression:
-    return FormText(TextForm.LOWER, EventField(name, Kind.TEXT))
 
 
 def engine_at(now_ms: int, zone: str = "UTC", **rules: Expression) -> Engine:
