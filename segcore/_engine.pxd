@@ -49,6 +49,7 @@ cdef class LiveEngine:
     cdef bint _stops(self) except -1
     cdef int _check_time(self, int64_t occurred_ms) except -1
     cdef int _pass_time(self, int64_t limit_ms) except -1
+    cdef bint _rings(self, const Timer* timer) except -1
     cdef bint _drop_stale(self, Timer* first) except -1
     cdef int _fire_profile(self, Timer* first) except -1
     cdef int _look_ahead_in_time(self) except -1

@@ -238,34 +238,43 @@ cdef class LiveEngine:
         return self.horizon_ms == self.now_ms
 
     cdef int _pass_time(self, int64_t limit_ms) except -1:
-        """Do all that is due up to `limit_ms`."""
+        """Do all that is due up to `limit_ms`; a timer beyond it is not even looked at."""
+        cdef Wheel wheel = self.around.wheel
         cdef Timer first
-        while self._drop_stale(&first) and first.due_ms <= limit_ms:
-            self._fire_profile(&first)
+        while wheel.first(&first) and first.due_ms <= limit_ms:
+            if self._rings(&first):
+                self._fire_profile(&first)
+            else:
+                wheel.pop(&first)
         return 0
+
+    cdef bint _rings(self, const Timer* timer) except -1:
+        """Tell whether a timer is the valid one of its node and profile."""
+        cdef Node node = self.nodes[timer.node]
+        return node is not None and node.is_due(timer.ordinal, timer.due_ms)
 
     cdef bint _drop_stale(self, Timer* first) except -1:
         """Find the first valid timer; return whether there is one."""
         cdef Wheel wheel = self.around.wheel
-        cdef Node node
         while wheel.first(first):
-            node = self.nodes[first.node]
-            if node is not None and node.is_due(first.ordinal, first.due_ms):
+            if self._rings(first):
                 return True
             wheel.pop(first)
         return False
 
     cdef int _fire_profile(self, Timer* first) except -1:
         """Do all that is due for one profile at one instant: the wheel brings it together."""
+        cdef Wheel wheel = self.around.wheel
         cdef Timer timer = first[0]
         cdef Py_ssize_t text_count = len(self.texts)
         cdef Node node
         while timer.due_ms == first.due_ms and timer.ordinal == first.ordinal:
-            self.around.wheel.pop(&timer)
+            wheel.pop(&timer)
             self._look_ahead_in_time()
-            node = self.nodes[timer.node]
-            node.fire(timer.ordinal, timer.due_ms)
-            if not self._drop_stale(&timer):
+            if self._rings(&timer):
+                node = self.nodes[timer.node]
+                node.fire(timer.ordinal, timer.due_ms)
+            if not wheel.first(&timer):
                 break
         self.texts.forget(text_count)
         return self._settle(first.ordinal, first.due_ms, True)
