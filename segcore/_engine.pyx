@@ -105,6 +105,7 @@ cdef class LiveEngine:
     ) except -1:
         cdef EventView view
         cdef Py_ssize_t place
+        cdef Py_ssize_t looked_at = self.flips.count
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
@@ -116,19 +117,21 @@ cdef class LiveEngine:
                 self._pass_time(log_ms - 1)
                 self.now_ms = log_ms
                 self.horizon_ms = max(self.horizon_ms, log_ms - 1)
-                if stopping and self._stops():
+                if stopping and self._stops(&looked_at):
                     return place
             self._check_ordinal(view.ordinal)
             self._check_time(view.occurred_ms)
             self._count_in(view.ordinal, self.events.append_view(&view))
-            if stopping and self._stops():
+            if stopping and self._stops(&looked_at):
                 return place + 1
         return last
 
-    cdef bint _stops(self) except -1:
-        """Tell whether somebody has entered an audience that stops, and nobody was told."""
+    cdef bint _stops(self, Py_ssize_t* looked_at) except -1:
+        """Tell whether a flip since the last look is an entry into an audience that stops."""
         cdef Py_ssize_t index
-        for index in range(self.flips.count):
+        cdef Py_ssize_t since = looked_at[0]
+        looked_at[0] = self.flips.count
+        for index in range(since, self.flips.count):
             flip = &self.flips.flips[index]
             if flip.entered and (<Audience> self.audiences_in_order[flip.rank]).stops:
                 return True
