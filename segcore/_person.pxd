@@ -35,8 +35,6 @@ cdef class Condition(Decider):
     cdef SourceState* sources
     cdef Py_ssize_t source_count
     cdef dict places
-    cdef int32_t* speaking
-    cdef Py_ssize_t speaking_count
     cdef int evaluate(
         self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms, Verdict* out
     ) except -1 nogil
@@ -57,7 +55,6 @@ cdef class Condition(Decider):
     cdef bint passes(self, PersonRow* row, uint64_t wanted, int64_t horizon_ms) except -1 nogil
     cdef bint concerns(self, int64_t event, int64_t horizon_ms) except -1 nogil
     cdef Group* group_of(self, uint32_t type_id) noexcept nogil
-    cdef int64_t _rank(self, int64_t* best, int64_t count, int64_t place) noexcept
     cdef void* _room(self, Py_ssize_t count, Py_ssize_t size) except NULL
     cdef int _lay_out(self, plan) except -1
     cdef int _take_sources(self, plan) except -1

@@ -19,8 +19,6 @@ from segcore._decide cimport (
     comparison_code,
     fold_code,
     hash_text,
-    is_newer,
-    place_of,
     run_over,
 )
 from segcore._days cimport Zones
@@ -34,7 +32,6 @@ from segcore.rule import EventField, Fold, Kind, Scope
 
 cdef int64_t NEVER = INT64_MAX
 EVENT_ID = compile_value(EventField("id", Kind.TEXT))
-cdef int64_t WITNESS_LIMIT = 50
 
 
 cdef class Condition(Decider):
@@ -233,10 +230,6 @@ cdef class Condition(Decider):
             else:
                 self.steps[place] = -1 - folds
                 folds += 1
-        self.speaking_count = len(plan.witnesses)
-        self.speaking = <int32_t*> self._room(self.speaking_count, sizeof(int32_t))
-        for place, index in enumerate(plan.witnesses):
-            self.speaking[place] = index
         return 0
 
     cdef int _take_times(self, plan) except -1:
@@ -388,43 +381,6 @@ cdef class Condition(Decider):
             if place == 64:
                 break
         return row.sources != 0
-
-    def witnesses(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms):
-        """Return the (event, line) of the rows that speak for the condition, newest first.
-
-        The line is its place in the event, -1 for an event as a whole; there are at most 50.
-        """
-        cdef Verdict verdict
-        cdef int64_t best[50]
-        cdef int64_t count = 0, index
-        cdef Py_ssize_t place
-        cdef FoldState* fold
-        cdef PersonRow* rows
-        self.evaluate(ordinal, now_ms, horizon_ms, &verdict)
-        rows = self.scratch.rows
-        for place in range(self.speaking_count):
-            fold = &self.folds[self.speaking[place]]
-            if fold.winner >= 0:
-                index = self.sets[fold.rows].kept[fold.winner].place
-                count = self._rank(best, count, index)
-                continue
-            for index in range(self.sets[fold.rows].count):
-                count = self._rank(best, count, self.sets[fold.rows].kept[index].place)
-        return [(rows[best[index]].event, place_of(&rows[best[index]])) for index in range(count)]
-
-    cdef int64_t _rank(self, int64_t* best, int64_t count, int64_t place) noexcept:
-        """Put a row among the newest, once; return how many there are now."""
-        cdef PersonRow* rows = self.scratch.rows
-        cdef int64_t rank = count
-        while rank > 0 and is_newer(&rows[place], &rows[best[rank - 1]]):
-            rank -= 1
-        if rank == WITNESS_LIMIT or (rank > 0 and best[rank - 1] == place):
-            return count
-        count = min(count + 1, WITNESS_LIMIT)
-        for index in range(count - 1, rank, -1):
-            best[index] = best[index - 1]
-        best[rank] = place
-        return count
 
     def set_members(self, members):
         """Say whether the person asked for next is in each of `audience_ids`."""

@@ -19,6 +19,15 @@ class Change(NamedTuple):
     clock: bool
 
 
+class Witness(NamedTuple):
+    """A row by which a rule holds; `sku` is empty for a row that is an event."""
+
+    event_id: str
+    type: str
+    occurred_ms: int
+    sku: str
+
+
 class Merged(NamedTuple):
     """What a merge changed for the winner.
 

@@ -16,10 +16,7 @@ from segcore.programs import Input, Program, compile_condition, compile_value
 from segcore.rule import (
     Age,
     Aggregate,
-    All,
     Anniversary,
-    AnyOf,
-    Arithmetic,
     Attribute,
     Bucket,
     Compare,
@@ -31,12 +28,10 @@ from segcore.rule import (
     InAudience,
     Kind,
     Literal,
-    Not,
-    Operator,
     Rows,
     Scope,
-    Truth,
 )
+from segcore.speaking import speaking_for
 
 SOURCE_LIMIT = 64
 """A row tells by one bit for each source whether it is of it."""
@@ -111,7 +106,7 @@ class ConditionPlan:
 
     `types` and `attributes` are the names of all that can change it, `audiences` the ids of those
     that it asks for. `steps` are folds and sets by their indexes; `witnesses` the folds that speak
-    for the condition rather than against it.
+    for a clause, see `segcore.speaking`.
     """
 
     types: tuple[str, ...]
@@ -153,7 +148,7 @@ def plan_condition(condition: Expression) -> ConditionPlan:
         anniversaries=tuple(planner.anniversaries),
         salts=tuple(planner.salts),
         program=program,
-        witnesses=tuple(planner.folds[fold] for fold in _speaking_for(bare, holds=True)),
+        witnesses=tuple(dict.fromkeys(planner.folds[each] for each in speaking_for(bare))),
     )
 
 
@@ -275,8 +270,6 @@ _TURNED = {
     Comparison.GT: Comparison.LT,
     Comparison.GE: Comparison.LE,
 }
-_MORE = (Comparison.GT, Comparison.GE, Comparison.EQ)
-_LESS = (Comparison.LT, Comparison.LE, Comparison.EQ)
 
 
 def _is_time(operand: Expression) -> bool:
@@ -286,35 +279,3 @@ def _is_time(operand: Expression) -> bool:
     if isinstance(operand, EventField) and operand.name in ("occurred_at", "received_at"):
         return True
     return getattr(operand, "kind", Kind.TIME) is Kind.TIME
-
-
-def _speaking_for(node: Expression, *, holds: bool) -> list[Aggregate]:  # noqa: PLR0911
-    """Return the aggregates whose rows make a node hold, or fail, or a number great, or small."""
-    match node:
-        case Aggregate():
-            return [node] if holds else []
-        case Not():
-            return _speaking_for(node.operand, holds=not holds)
-        case Truth():
-            return _speaking_for(node.operand, holds=holds)
-        case All() | AnyOf():
-            return [each for part in node.operands for each in _speaking_for(part, holds=holds)]
-        case Arithmetic():
-            turned = node.operator is Operator.SUB
-            right = _speaking_for(node.right, holds=holds is not turned)
-            return _speaking_for(node.left, holds=holds) + right
-        case Compare():
-            return _of_comparison(node, holds=holds)
-        case _:
-            return []
-
-
-def _of_comparison(compare: Compare, *, holds: bool) -> list[Aggregate]:
-    sides = ((compare.left, _MORE), (compare.right, _LESS))
-    found: list[Aggregate] = []
-    for side, upward in sides:
-        if isinstance(side, Age):
-            found += _speaking_for(side.operand, holds=holds)
-        else:
-            found += _speaking_for(side, holds=(compare.comparison in upward) is holds)
-    return found

@@ -5,29 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segcore.evaluation import Moment, rows_at, value_at
-from segcore.nodes import children_of
 from segcore.row import Row
-from segcore.rule import (
-    Aggregate,
-    All,
-    AnyOf,
-    Arithmetic,
-    Compare,
-    Comparison,
-    Expression,
-    Fold,
-    Follow,
-    Not,
-    Operator,
-    Rows,
-    Truth,
-)
-
-_TALLIES = (Fold.EXISTS, Fold.COUNT, Fold.SUM, Fold.DISTINCT)
-"""Folds that more rows take up: rows speak for `count() >= 2`, and not for `count() < 2`."""
-
-_MORE_LEFT = (Comparison.GT, Comparison.GE, Comparison.EQ, Comparison.NE)
-_MORE_RIGHT = (Comparison.LT, Comparison.LE, Comparison.EQ, Comparison.NE)
+from segcore.rule import Aggregate, All, AnyOf, Expression, Fold, Not, Truth
+from segcore.speaking import TALLIES, speaking_for
 
 
 def witness_rows(rule: Expression, moment: Moment) -> list[Row]:
@@ -37,11 +17,16 @@ def witness_rows(rule: Expression, moment: Moment) -> list[Row]:
     `sum`, `distinct` and `avg` all rows, but the first four only where more rows speak for the
     clause (so of `sum(a) - sum(b) >= 5` those of `a`); of the others the one row that gives the
     value. Rows that follow, and those that a time is taken from, are no witnesses of others.
+    A line stands before its event.
     """
     found: dict[tuple[int, int, bool], Row] = {}
     for row in _supporting(rule, moment):
         found.setdefault((row.place, row.line, row.item is None), row)
-    return sorted(found.values(), key=lambda row: (row.newness, row.place), reverse=True)
+    return sorted(
+        found.values(),
+        key=lambda row: (row.newness, row.place, row.item is not None),
+        reverse=True,
+    )
 
 
 def witness_skus(rule: Expression, moment: Moment) -> list[str]:
@@ -64,32 +49,14 @@ def _supporting(expression: Expression, moment: Moment) -> Iterator[Row]:
             yield from _supporting(inner, moment)
         case Not():
             return
-        case Compare():
-            yield from _behind(expression.left, moment, more=expression.comparison in _MORE_LEFT)
-            yield from _behind(expression.right, moment, more=expression.comparison in _MORE_RIGHT)
         case _:
-            yield from _behind(expression, moment, more=True)
-
-
-def _behind(expression: Expression, moment: Moment, *, more: bool) -> Iterator[Row]:
-    """Return the rows behind a value; `more` says whether it helps that it is greater."""
-    match expression:
-        case Aggregate():
-            if more or expression.fold not in _TALLIES:
-                yield from _rows_behind(expression, moment)
-        case Arithmetic():
-            yield from _behind(expression.left, moment, more=more)
-            down = expression.operator in (Operator.SUB, Operator.DIV)
-            yield from _behind(expression.right, moment, more=more != down)
-        case _:
-            for part in children_of(expression):
-                if not isinstance(part, Rows | Follow):
-                    yield from _behind(part, moment, more=more)
+            for aggregate in speaking_for(expression):
+                yield from _rows_behind(aggregate, moment)
 
 
 def _rows_behind(aggregate: Aggregate, moment: Moment) -> list[Row]:
     rows = rows_at(aggregate.rows, moment)
-    if aggregate.fold in _TALLIES or aggregate.fold is Fold.AVG:
+    if aggregate.fold in TALLIES or aggregate.fold is Fold.AVG:
         return rows
     value = value_at(aggregate, moment)
     operand = aggregate.operand

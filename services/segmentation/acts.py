@@ -50,15 +50,12 @@ def apply_input(
 
 def apply_run(partition: Partition, answer: transitions_pb2.TransitionPack) -> None:
     """Apply the events of the partition's run, and add what they change to `answer`."""
-    reached = 0
-    while reached < len(partition.run):
-        changed, reached = partition.add_run(reached)
-        for transition, place in changed:
-            _, traceparent, index = partition.run.origin(place)
-            by_time = transition.cause is Cause.CLOCK
-            wire.add_transitions(
-                answer, [transition], partition.number, index, "" if by_time else traceparent
-            )
+    for transition, place in partition.add_run():
+        _, traceparent, index = partition.run.origin(place)
+        by_time = transition.cause is Cause.CLOCK
+        wire.add_transitions(
+            answer, [transition], partition.number, index, "" if by_time else traceparent
+        )
 
 
 def hand_over(partition: Partition, fact: facts_pb2.Fact) -> bytes:

@@ -16,7 +16,6 @@ from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
 from segcore._batch import Batch
 from segcore._catalog import Catalog
-from services.kit.ids import profile_id
 from services.segmentation import domain
 from services.segmentation.domain import (
     Belongings,
@@ -29,7 +28,7 @@ from services.segmentation.domain import (
 )
 from services.segmentation.records import Records
 from services.segmentation.versions import Moved, Versions
-from services.segmentation.witnessing import rule_over_items, witnesses
+from services.segmentation.witnessing import Course, Witnessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ class Partition:
         self.engine = engine or Engine()
         self.records = Records()
         self.versions = Versions(lambda: self.engine, self.records)
+        self.witnessing = Witnessing()
         self.catalog: dict[str, CatalogFacts] = {}
         self.columns_of_catalog = Catalog(self.engine.texts)
         self.run = Batch(self.engine.texts)
@@ -105,22 +105,26 @@ class Partition:
         flips = self.engine.add_event(ordinal, event)
         return self._record(flips, Cause.EVENT, event.event_id) if flips else []
 
-    def add_run(self, first: int) -> tuple[list[tuple[Transition, int]], int]:
-        """Take the events of `run` from `first` on, each at its own log time.
+    def add_run(self) -> list[tuple[Transition, int]]:
+        """Take the events of `run`, each at its own log time.
 
-        Returns what they change, each with the place of its event, and from where to go on: an
-        entry that has witnesses is looked at before the next event comes.
+        Returns what they change, each with the place of its event.
         """
-        ordinal, log_time_ms = self.run.extent()
+        engine, run = self.engine, self.run
+        ordinal, log_time_ms = run.extent()
         self.last_ordinal = max(self.last_ordinal, ordinal)
-        told, reached = self.engine.apply_told(self.run, first)
-        self.log_time_ms = max(self.log_time_ms, min(log_time_ms, self.engine.now_ms))
-        changed = [
-            (transition, place)
-            for flip, place in told
-            for transition in self._record([flip], Cause.EVENT, self.run.origin(place)[0])
-        ]
-        return changed, reached
+        came_before, horizon_ms = engine.event_count, engine.horizon_ms
+        told, _ = engine.apply_told(run, 0)
+        self.log_time_ms = max(self.log_time_ms, min(log_time_ms, engine.now_ms))
+        # What time changes on the way to an event happens before that event is there.
+        limits = [came_before + place + (not flip.clock) for flip, place in told]
+        course = Course(engine, [flip for flip, _ in told], horizon_ms, limits)
+        changed = []
+        for at, (_, place) in enumerate(told):
+            transition = self._recorded(course, at, Cause.EVENT, run.origin(place)[0])
+            if transition is not None:
+                changed.append((transition, place))
+        return changed
 
     def note_item(self, sku: str, known: CatalogFacts) -> None:
         """Take what the catalog says of an item from now on."""
@@ -181,7 +185,8 @@ class Partition:
         ended = self._end_with(lost, winner, {*shared, *inherited})
         self._drop_records(loser)
         self.redirects[loser] = winner
-        return self._record([*merged.changes, *ended], Cause.MERGE, merge_id)
+        changes = self._record(merged.changes, Cause.MERGE, merge_id)
+        return changes + self._record(ended, Cause.MERGE, merge_id)
 
     def _seen(self, engine_ids: Sequence[str]) -> list[str]:
         """Return the audiences for which the engine's stand, of those that callers see."""
@@ -246,18 +251,6 @@ class Partition:
     def propose(self, definition: Definition) -> None:
         """Begin to build a version over the history; one that does not fit any more is none."""
         self.versions.propose(definition)
-        self.mind_witnesses()
-
-    def mind_witnesses(self) -> None:
-        """Let the engine stop a run of events where an entry has witnesses."""
-        builds = self.versions.builds
-        self.engine.stop_at(
-            {
-                builds.current[each]
-                for each, definition in self.definitions.items()
-                if each in builds.current and rule_over_items(definition.rule_json) is not None
-            }
-        )
 
     @property
     def building(self) -> bool:
@@ -272,13 +265,12 @@ class Partition:
     def activate(self, audience_id: str, version: int) -> list[Transition]:
         """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
         moved = self.versions.activate(audience_id, version, self.log_time_ms)
-        self.mind_witnesses()
         return [self._moved(each) for each in moved]
 
     def delete(self, audience_id: str) -> list[Transition]:
         """Remove an audience, unless something refers to it; its members leave at once."""
         moved = self.versions.delete(audience_id)
-        self.mind_witnesses()
+        self.witnessing.keep(self.definitions)
         return [self._moved(each) for each in moved]
 
     def _moved(self, moved: Moved) -> Transition:
@@ -348,14 +340,18 @@ class Partition:
 
     def _record(self, flips: Sequence[Flip], cause: Cause, cause_id: str) -> list[Transition]:
         """Turn what the engine found into transitions, each with its number, and keep why."""
-        transitions = []
-        for flip in flips:
-            audience_id = self.versions.builds.audience_of(flip.audience_id)
-            if audience_id is not None:  # else one that is built beside, and nobody sees
-                transitions.append(self._transition(audience_id, flip, cause, cause_id))
-        return transitions
+        course = Course(self.engine, flips)
+        found = (self._recorded(course, place, cause, cause_id) for place in range(len(flips)))
+        return [each for each in found if each is not None]
 
-    def _transition(self, audience_id: str, flip: Flip, cause: Cause, cause_id: str) -> Transition:
+    def _recorded(
+        self, course: Course, place: int, cause: Cause, cause_id: str
+    ) -> Transition | None:
+        """Return a flip as a transition; None for that of one built beside, which nobody sees."""
+        flip = course.flips[place]
+        audience_id = self.versions.builds.audience_of(flip.audience_id)
+        if audience_id is None:
+            return None
         if flip.clock:
             cause, cause_id = Cause.CLOCK, ""
         version, ordinal = flip.version, flip.ordinal
@@ -376,19 +372,16 @@ class Partition:
             cause_id,
             ordinal,
             sequence,
-            witnesses=self._witnesses(audience_id, flip) if flip.entered else (),
+            witnesses=self._witnesses(audience_id, course, place) if flip.entered else (),
         )
 
-    def _witnesses(self, audience_id: str, flip: Flip) -> tuple[WitnessRow, ...]:
+    def _witnesses(self, audience_id: str, course: Course, place: int) -> tuple[WitnessRow, ...]:
         """Return the rows by which somebody entered an audience of a rule over items."""
-        rule = rule_over_items(self.definitions[audience_id].rule_json)
-        if rule is None:
-            return ()
-        return witnesses(
-            self.engine,
-            rule,
-            flip.ordinal,
-            profile_id=profile_id(self.number, flip.ordinal),
-            at_ms=flip.at_ms,
-            in_audience=lambda each: self.is_member(each, flip.ordinal),
-        )
+
+        def was_in(other: str) -> bool:
+            if self.definitions[other].state is not State.ACTIVE:
+                return False
+            return course.was_in(self.versions.builds.current[other], place)
+
+        definition = self.definitions[audience_id]
+        return self.witnessing.rows(self.engine, definition, course, place, was_in)

@@ -173,7 +173,6 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     partition.redirects = _read_pairs("redirects", sections)
     left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])
     partition.departures = dict(zip(left, into, strict=True))
-    partition.mind_witnesses()
 
 
 def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:

@@ -60,7 +60,7 @@ class Memberships:
         former = self.partition
         with former.lock:
             restored.lock = former.lock
-            former.engine = restored.engine
+            former.engine, former.witnessing = restored.engine, restored.witnessing
             self.partition = restored
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:

@@ -1,4 +1,4 @@
-"""The person kernel at directed boundaries: ties, ends of windows, days, many rows, witnesses."""
+"""The person kernel at directed boundaries: ties, ends of windows, days, many rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from segcore.rule import (
     Age,
     Aggregate,
     Anniversary,
-    AnyOf,
     Attribute,
     Bucket,
     Compare,
@@ -38,6 +37,7 @@ SKU = ItemField("sku", Kind.TEXT)
 VIEW = Rows(Scope.EVENT, ("view",))
 BUY = Rows(Scope.EVENT, ("buy",))
 NUMBER = EventField("n", Kind.NUMBER)
+ONE = Literal(MICRO, Kind.NUMBER)
 
 
 def event(kind: str, at_ms: int, *skus: str, event_id: str = "", received: int = 100) -> Event:
@@ -227,34 +227,6 @@ def test_ids_are_counted_once_also_over_lines_and_types() -> None:
     assert asked(Compare(Comparison.EQ, rule, literal), *events).holds(1, 99, 99)[0]
 
 
-def test_witnesses_are_the_rows_kept_newest_first() -> None:
-    views = Rows(Scope.ITEM, ("view",), key=SKU)
-    buys = Rows(Scope.ITEM, ("buy",), key=SKU)
-    rule = exists(views, Follow(buys, None, absent=True))
-    history = (event("view", 5, "x", "y"), event("view", 3, "z"), event("buy", 6, "y"))
-    assert asked(rule, *history).witnesses(1, 9, 9) == [(0, 0), (1, 0)]
-
-
-def test_witnesses_are_at_most_50_each_once() -> None:
-    views = [event("view", place) for place in range(80)]
-    either = AnyOf((exists(VIEW), Compare(Comparison.GE, Aggregate(VIEW, Fold.COUNT), one())))
-    found = asked(either, *views).witnesses(1, 99, 99)
-    assert found == [(place, -1) for place in range(79, 29, -1)]
-
-
-def one() -> Literal:
-    return Literal(MICRO, Kind.NUMBER)
-
-
-def test_only_what_speaks_for_a_condition_is_a_witness() -> None:
-    history = (event("view", 5), event("view", 7), event("buy", 6))
-    few = Compare(Comparison.LE, Aggregate(BUY, Fold.COUNT), one())
-    assert asked(few, *history).witnesses(1, 9, 9) == []
-    assert asked(Not(Not(exists(BUY))), *history).witnesses(1, 9, 9) == [(2, -1)]
-    aged = Compare(Comparison.GE, Age(Aggregate(VIEW, Fold.LATEST)), Literal(1, Kind.SPAN))
-    assert asked(aged, *history).witnesses(1, 9, 9) == [(1, -1)]
-
-
 def test_a_condition_says_what_can_change_it() -> None:
     rows = Rows(Scope.EVENT, ("view", "buy"), from_times=(Attribute("since", Kind.TIME),))
     days = Rows(Scope.EVENT, ("back",), calendar_days=2)
@@ -270,7 +242,7 @@ def test_a_condition_says_what_can_change_it() -> None:
     [
         (exists(VIEW), False),
         (Not(exists(VIEW)), True),
-        (Compare(Comparison.LT, Bucket("s"), one()), True),
+        (Compare(Comparison.LT, Bucket("s"), ONE), True),
         (Compare(Comparison.GE, Age(Literal(0, Kind.TIME)), Literal(5, Kind.SPAN)), True),
         (Compare(Comparison.GE, Age(Attribute("w", Kind.TIME)), Literal(5, Kind.SPAN)), False),
         (Anniversary(Literal(0, Kind.DATE)), True),
@@ -283,4 +255,4 @@ def test_it_tells_whether_it_may_hold_of_nobody(rule: Expression, at_birth: bool
 
 def test_a_condition_of_an_instance_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a rule of an audience"):
-        plan_condition(Compare(Comparison.EQ, TriggerField("n", Kind.NUMBER), one()))
+        plan_condition(Compare(Comparison.EQ, TriggerField("n", Kind.NUMBER), ONE))
