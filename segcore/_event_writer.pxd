@@ -2,11 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-
-cdef struct Buffer:
-    char* data
-    Py_ssize_t size
-    Py_ssize_t room
+from segcore._bytes_out cimport Buffer
 
 
 cdef class Part:

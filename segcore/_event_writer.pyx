@@ -5,66 +5,22 @@ and to serialize it, as `services.profile.columns.expand` does.
 """
 
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+from libc.stdlib cimport free
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+from segcore._bytes_out cimport (
+    SPARE,
+    field_size,
+    make_room,
+    put_byte,
+    put_bytes,
+    put_head,
+    put_varint,
+    varint_size,
+)
+
 cdef uint32_t NONE = 0xFFFFFFFF
-cdef enum:
-    SPARE = 32      # bytes of tags and lengths around one field
-
-
-cdef inline int make_room(Buffer* out, Py_ssize_t more) except -1:
-    cdef Py_ssize_t room
-    cdef char* moved
-    if out.size + more > out.room:
-        room = max(4096, out.room * 2, out.size + more)
-        moved = <char*> realloc(out.data, room)
-        if moved == NULL:
-            raise MemoryError(f"no memory for a pack of {room} bytes")
-        out.data = moved
-        out.room = room
-    return 0
-
-
-cdef inline void put_byte(Buffer* out, uint8_t byte) noexcept:
-    out.data[out.size] = <char> byte
-    out.size += 1
-
-
-cdef inline void put_varint(Buffer* out, uint64_t number) noexcept:
-    while number > 0x7F:
-        put_byte(out, <uint8_t> (number & 0x7F | 0x80))
-        number >>= 7
-    put_byte(out, <uint8_t> number)
-
-
-cdef inline int put_bytes(Buffer* out, const char* data, Py_ssize_t length) except -1:
-    """Add bytes, and leave room for the tags after them."""
-    make_room(out, length + SPARE)
-    memcpy(out.data + out.size, data, length)
-    out.size += length
-    return 0
-
-
-cdef inline Py_ssize_t varint_size(uint64_t number) noexcept:
-    cdef Py_ssize_t size = 1
-    while number > 0x7F:
-        number >>= 7
-        size += 1
-    return size
-
-
-cdef inline Py_ssize_t field_size(uint8_t tag, Py_ssize_t length) noexcept:
-    """Return the size of a field of so many bytes; without a tag it is its content alone."""
-    return 1 + varint_size(length) + length if tag else length
-
-
-cdef inline void put_head(Buffer* out, uint8_t tag, Py_ssize_t length) noexcept:
-    if tag:
-        put_byte(out, tag)
-        put_varint(out, length)
 
 
 cdef class Part:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from google.protobuf.message import Message
 
 from coterie.log.v1.definition_pb2 import AudienceMember
-from coterie.log.v1.facts_pb2 import Fact, IdentityAssigned, ProfilesMerged
+from coterie.log.v1.facts_pb2 import Contents, Fact, IdentityAssigned, ProfilesMerged
 from coterie.log.v1.handoff_pb2 import Departure
 from coterie.log.v1.heads_pb2 import (
     EventHead,
@@ -21,6 +21,8 @@ from coterie.log.v1.inbound_pb2 import Inbound
 from coterie.log.v1.outcome_pb2 import MessageOutcome
 from coterie.type.v1.change_pb2 import AttributeChange, ConsentChange, LinkChange
 from coterie.type.v1.identity_pb2 import Identity
+from segcore._fact_writer import FactPart
+from segcore._inbound import InboundReader
 from services.identity.domain.changes import Assigned, Change, Merged
 from services.identity.domain.graph import ORDINAL_BITS
 from services.identity.domain.namespaces import Identifier, Namespaces
@@ -82,8 +84,52 @@ class Input(NamedTuple):
 
 def parse_pack(payload: bytes) -> list[Input]:
     """Return the inputs of an inbound record; raises DecodeError."""
-    messages = InboundPackHead.FromString(payload).inputs
-    return [Input(one, one.WhichOneof("body"), one.input_id) for one in messages]
+    return [_input(one) for one in InboundPackHead.FromString(payload).inputs]
+
+
+def _input(message: InboundHead) -> Input:
+    return Input(message, message.WhichOneof("body"), message.input_id)
+
+
+class InboundRecord:
+    """The inputs of an inbound record; those that a kernel may let pass are parsed if asked for.
+
+    Raises DecodeError, here or where an input is asked for.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        reader = InboundReader(payload)
+        if reader.is_sound:
+            self.reader: InboundReader | None = reader
+            self._inputs = {place: self._parse(reader, place) for place in reader.others()}
+            self._count = len(reader)
+        else:
+            self.reader = None
+            self._inputs = dict(enumerate(parse_pack(payload)))
+            self._count = len(self._inputs)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def input_ids(self) -> Mapping[str, Collection[str]]:
+        """Return the ids of all inputs, by kind; to be called before any event passes."""
+        found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        if self.reader is not None:
+            found["event"] = self.reader.event_ids()
+        for _, kind, input_id in self._inputs.values():
+            if kind is not None and input_id:
+                found[kind].append(input_id)
+        return found
+
+    def at(self, index: int) -> Input:
+        """Return one input."""
+        if self.reader is not None and index not in self._inputs:
+            return self._parse(self.reader, index)
+        return self._inputs[index]
+
+    @staticmethod
+    def _parse(reader: InboundReader, place: int) -> Input:
+        return _input(InboundHead.FromString(reader.input(place)))
 
 
 def number_in(message: InboundHead, kind: str | None) -> int:
@@ -153,41 +199,31 @@ def came_with(said: Said, namespaces: Namespaces) -> Identity:
     return identities[given.index(min(given, key=namespaces.rank))]
 
 
-def _serialize(pack: FactPackHead) -> bytes:
+def _fitting(payload: bytes) -> bytes:
     """Return the pack's bytes, the same for the same facts, and few enough for one append."""
-    payload = pack.SerializeToString(deterministic=True)
-    if len(payload) > APPEND_LIMIT_BYTES:
-        # A thousand inputs, each with sixteen new identifiers and an id of great length: what is
-        # said of the input itself stays whole, and then it is at most 7 MB.
-        for fact in pack.facts:
-            if fact.WhichOneof("body") in {"identity_assigned", "profiles_merged"}:
-                fact.ClearField("input_id")
-                fact.ClearField("traceparent")
-        payload = pack.SerializeToString(deterministic=True)
-    return payload
+    if len(payload) <= APPEND_LIMIT_BYTES:
+        return payload
+    # A thousand inputs, each with sixteen new identifiers and an id of great length: what is said
+    # of the input itself stays whole, and then it is at most 7 MB.
+    pack = FactPackHead.FromString(payload)
+    for fact in pack.facts:
+        if fact.WhichOneof("body") in {"identity_assigned", "profiles_merged"}:
+            fact.ClearField("input_id")
+            fact.ClearField("traceparent")
+    return pack.SerializeToString(deterministic=True)
 
 
-class _Part:
-    """The facts of one partition, and what they are."""
-
-    __slots__ = ("bodies", "event_types", "pack")
-
-    def __init__(self, seq: int) -> None:
-        self.pack = FactPackHead(inbound_seq=seq)
-        self.bodies: set[str] = set()
-        self.event_types: set[str] = set()
-
-    def entry(self, seq: int, waiting_seq: int) -> Entry:
-        """Return the record."""
-        pack = self.pack
-        pack.waiting_seq = waiting_seq
-        contents = pack.contents
-        contents.SetInParent()
-        contents.bodies.extend(sorted(BODIES[name] for name in self.bodies))
-        contents.event_types.extend(sorted(self.event_types))
-        if pack.facts:
-            contents.log_time_ms = pack.facts[-1].log_time_ms
-        return Entry(_serialize(pack), seq)
+def _entry(part: FactPart, seq: int, waiting_seq: int) -> Entry:
+    """Return the record of one partition's facts, its fields in their order."""
+    contents = Contents(
+        bodies=sorted(part.bodies),
+        event_types=sorted(part.event_types),
+        log_time_ms=part.log_time_ms,
+    )
+    head = FactPackHead(inbound_seq=seq).SerializeToString(deterministic=True)
+    tail = FactPackHead(waiting_seq=waiting_seq, contents=contents)
+    payload = head + part.facts() + tail.SerializeToString(deterministic=True)
+    return Entry(_fitting(payload), seq)
 
 
 class FactWriter:
@@ -195,8 +231,7 @@ class FactWriter:
 
     def __init__(self, seq: int, partitions: int) -> None:
         self._seq = seq
-        self._partitions = partitions
-        self._parts: dict[int, _Part] = {}
+        self.parts = [FactPart() for _ in range(partitions)]
         self.index = 0
         self._log_time_ms = 0
         self._stamp_ms = 0
@@ -222,14 +257,13 @@ class FactWriter:
     ) -> None:
         """Add the input itself, as a fact about this profile; 0 is nobody."""
         partition = profile_id >> ORDINAL_BITS if profile_id else NOBODY_PARTITION
-        fact = self._add(partition, profile_id, kind)
+        fact = self._fact(profile_id)
         if came_with is not None:
             fact.came_with.CopyFrom(came_with)
         if event_type is not None:
-            self._parts[partition].event_types.add(event_type)
-            fact.event = message.event
-        else:
-            setattr(fact, kind, getattr(message, kind))
+            self.parts[partition].event_types.add(event_type)
+        setattr(fact, kind, getattr(message, kind))
+        self._add(partition, kind, fact)
 
     def write_change(self, change: Change) -> None:
         """Add a change of the graph; a refusal is none."""
@@ -260,8 +294,10 @@ class FactWriter:
 
     def write_to_all(self, message: InboundHead, kind: str) -> None:
         """Add the input to every partition, as a fact about nobody."""
-        for partition in range(self._partitions):
-            setattr(self._add(partition, 0, kind), kind, getattr(message, kind))
+        fact = self._fact(0)
+        setattr(fact, kind, getattr(message, kind))
+        for partition in range(len(self.parts)):
+            self._add(partition, kind, fact)
 
     def entries(self, waiting_seq: int = 0, *, to_all: bool = False) -> dict[int, Entry]:
         """Return one record a partition that is concerned; all are where there are no facts.
@@ -269,26 +305,28 @@ class FactWriter:
         The first partition always is: its log says how far the stage has come. `waiting_seq` is the
         oldest record of which an input waits; once that is another, `to_all` lets everybody know.
         """
-        some = self._parts and not to_all
-        concerned = (ANCHOR_PARTITION,) if some else range(self._partitions)
-        parts = {**{partition: _Part(self._seq) for partition in concerned}, **self._parts}
-        return {partition: part.entry(self._seq, waiting_seq) for partition, part in parts.items()}
+        some = any(part.count for part in self.parts) and not to_all
+        return {
+            partition: _entry(part, self._seq, waiting_seq)
+            for partition, part in enumerate(self.parts)
+            if part.count or partition == ANCHOR_PARTITION or not some
+        }
 
     def _write(self, profile_id: int, kind: str, body: Message) -> None:
-        fact = self._add(profile_id >> ORDINAL_BITS, profile_id, kind)
+        fact = self._fact(profile_id)
         setattr(fact, kind, body.SerializeToString(deterministic=True))
+        self._add(profile_id >> ORDINAL_BITS, kind, fact)
 
-    def _add(self, partition: int, profile_id: int, kind: str) -> FactHead:
-        part = self._parts.get(partition)
-        if part is None:
-            part = self._parts[partition] = _Part(self._seq)
-        part.bodies.add(kind)
-        fact = part.pack.facts.add()
-        fact.index = self.index
-        fact.log_time_ms = self._log_time_ms
-        fact.received_ms = self._stamp_ms
-        fact.profile_id = profile_id
-        fact.input_id = self._input_id
-        if self._traceparent:
-            fact.traceparent = self._traceparent
-        return fact
+    def _fact(self, profile_id: int) -> FactHead:
+        return FactHead(
+            index=self.index,
+            log_time_ms=self._log_time_ms,
+            received_ms=self._stamp_ms,
+            profile_id=profile_id,
+            input_id=self._input_id,
+            traceparent=self._traceparent,
+        )
+
+    def _add(self, partition: int, kind: str, fact: FactHead) -> None:
+        content = fact.SerializeToString(deterministic=True)
+        self.parts[partition].add(content, BODIES[kind], self._log_time_ms)

@@ -6,19 +6,25 @@ out the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
+from segcore._inbound import InboundReader
 from services.identity.applying import RecordApplier
-from services.identity.packs import KINDS, FactWriter, Input, parse_pack
-from services.identity.state import Rules, State
+from services.identity.packs import KINDS, FactWriter, InboundRecord, Input, parse_pack
+from services.identity.state import KnownIds, Rules, State
 from services.identity.store import IdentityStore
 from services.kit.errors import Unavailable
 from services.kit.freshness import Freshness
 from services.kit.log.port import Entry, Record
 from services.kit.telemetry import Tracing
 
-SAVE_INPUTS = 5_000
-"""New inputs after which the tables are written: fewer would cost a commit each, more memory."""
+Known = Mapping[str, AbstractSet[str]]
+"""Ids of inputs that came before, by kind."""
+
+SAVE_INPUTS = 20_000
+"""New inputs after which the tables are written: ids lie anywhere in theirs, so that many at once
+cost less each; more would be long for one step."""
 
 SAVE_RECORDS = 64
 """Inbound records after which they are written anyway: a restart replays a minute of ticks."""
@@ -74,8 +80,8 @@ class IdentityDerivation:
         """Return the fact packs of these records, by partition."""
         outputs: dict[int, list[Entry]] = {}
         for record in records:
-            pack = parse_pack(record.payload)
-            with self._tracing.span("identity.pack", links=_traceparents(self._tracing, pack)):
+            pack = InboundRecord(record.payload)
+            with self._tracing.span("identity.pack", links=_traceparents(self._tracing, record)):
                 entries = self._apply(record.seq, pack, self._known_inputs(pack))
             for partition, entry in entries.items():
                 outputs.setdefault(partition, []).append(entry)
@@ -104,36 +110,25 @@ class IdentityDerivation:
         waiting_seq = self.state.waiting.oldest_seq
         self._freshness.reached(waiting_seq - 1 if waiting_seq else position)
 
-    def _known_inputs(self, pack: Iterable[Input]) -> Mapping[str, set[str]]:
+    def _known_inputs(self, pack: InboundRecord) -> Known:
         """Return which input ids of the pack the tables hold, by kind."""
-        asked: dict[str | None, set[str]] = {kind: set() for kind in (None, *KINDS)}
-        for _, kind, input_id in pack:
-            asked[kind].add(input_id)
         return {
-            kind: self._store.known_inputs(number, asked[kind] - {""})
-            for kind, number in KINDS.items()
+            kind: self._store.known_inputs(KINDS[kind], input_ids)
+            for kind, input_ids in pack.input_ids().items()
         }
 
-    def _apply(
-        self, seq: int, pack: Sequence[Input], known: Mapping[str, set[str]]
-    ) -> Mapping[int, Entry]:
+    def _apply(self, seq: int, pack: InboundRecord, known: Known) -> Mapping[int, Entry]:
         state = self.state
-        time = state.time
         waiting_seq = state.waiting.oldest_seq
         applier = RecordApplier(state, self._rules, seq)
-        for index, source in enumerate(pack):
-            message, kind, input_id = source
-            take = time.tick if kind == "tick" else time.stamp
-            stamp_ms = take(message.received_ms)
-            if kind is None:
-                continue
-            if input_id:
-                noted = state.unsaved_inputs[KINDS[kind]]
-                if input_id in noted or input_id in known[kind]:
-                    self.duplicates += 1
-                    continue
-                noted.add(input_id)
-            applier.apply(index, source, stamp_ms)
+        index = 0
+        while True:
+            if pack.reader is not None:
+                index = self._pass_events(pack.reader, index, known["event"], applier.writer)
+            if index == len(pack):
+                break
+            self._apply_input(index, pack.at(index), known, applier)
+            index += 1
         applier.release(len(pack))
         self.ownerless += applier.ownerless
         # Readers in every partition wait for what waits: let them go on at once, not at a tick.
@@ -141,8 +136,34 @@ class IdentityDerivation:
         released = bool(waiting_seq) and waiting_seq != now_waiting
         return applier.writer.entries(now_waiting, to_all=released)
 
+    def _pass_events(
+        self, reader: InboundReader, start: int, known: AbstractSet[str], writer: FactWriter
+    ) -> int:
+        """Let events of people who are known go on; return the place of the first other input."""
+        before = reader.duplicates
+        ids = KnownIds(KINDS["event"], known)
+        place = self.state.pass_events(reader, start, ids, writer.parts)
+        self.duplicates += reader.duplicates - before
+        return place
 
-def _traceparents(tracing: Tracing, pack: Iterable[Input]) -> list[str]:
+    def _apply_input(self, index: int, source: Input, known: Known, applier: RecordApplier) -> None:
+        state = self.state
+        message, kind, input_id = source
+        take = state.time.tick if kind == "tick" else state.time.stamp
+        stamp_ms = take(message.received_ms)
+        if kind is None:
+            return
+        if input_id:
+            noted = state.unsaved_inputs[KINDS[kind]]
+            if input_id in noted or input_id in known[kind]:
+                self.duplicates += 1
+                return
+            noted.add(input_id)
+        applier.apply(index, source, stamp_ms)
+
+
+def _traceparents(tracing: Tracing, record: Record) -> list[str]:
     if not tracing.enabled:
         return []
-    return [message.traceparent for message, _, _ in pack if message.traceparent]
+    inputs = parse_pack(record.payload)
+    return [message.traceparent for message, _, _ in inputs if message.traceparent]

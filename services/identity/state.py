@@ -9,8 +9,12 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from segcore._fact_writer import FactPart
+from segcore._inbound import InboundReader
 from services.identity.domain.changes import JournalEntry
 from services.identity.domain.graph import Graph
 from services.identity.domain.limits import Limits
@@ -29,6 +33,13 @@ class Rules:
     limits: Limits
 
 
+class KnownIds(NamedTuple):
+    """Which of some inputs of one kind the tables know."""
+
+    kind: int
+    saved: AbstractSet[str]
+
+
 class State:
     """Everything that a replay of the inbound log gives back."""
 
@@ -39,7 +50,31 @@ class State:
         self.unsaved_journal: list[JournalEntry] = []
         self.unsaved_inputs: defaultdict[int, set[str]] = defaultdict(set)
         self.lock = threading.Lock()
+        self._namespaces = rules.namespaces
         self._linker = Linker(graph, rules.namespaces, rules.limits)
+
+    def pass_events(
+        self, reader: InboundReader, start: int, ids: KnownIds, parts: list[FactPart]
+    ) -> int:
+        """Write the facts of events that change nothing; return the first input that may.
+
+        Those are events of people who are known, where nobody waits for anything.
+        """
+        if not self.waiting.is_idle:
+            return start
+        time = self.time
+        place = reader.pass_events(
+            start,
+            self.graph.holders,
+            self._namespaces.ranks,
+            self.unsaved_inputs[ids.kind],
+            ids.saved,
+            time.now_ms,
+            time.limit_ms,
+            parts,
+        )
+        time.now_ms = reader.now_ms
+        return place
 
     def link(self, given: Sequence[Identifier], derived: Sequence[Identifier]) -> Linked:
         """Link the identifiers of one input; return whose it is and what changed."""

@@ -29,6 +29,7 @@ from services.identity.waiting_tables import load_waiting, save_waiting
 from services.identity.waiting_tables import metadata as waiting_metadata
 from services.kit.sql import Database
 from services.kit.sql_stage import create_positions, move_position, take_epoch
+from services.kit.upserts import write_tuples
 
 STAGE = "identity"
 
@@ -95,7 +96,7 @@ _PUT_IDENTIFIER = text(
     " VALUES (:namespace, :value, :profile_id)"
     " ON CONFLICT (namespace, value) DO UPDATE SET profile_id = excluded.profile_id"
 )
-_PUT_INPUT = "INSERT INTO inputs (kind, input_id) VALUES (?, ?)"
+_PUT_INPUT = _inputs.insert()
 _PUT_LOG_TIME = text(
     "INSERT INTO log_time (id, now_ms, last_tick_ms) VALUES (1, :now_ms, :last_tick_ms)"
     " ON CONFLICT (id) DO UPDATE"
@@ -139,9 +140,7 @@ class IdentityStore:
             move_position(connection, STAGE, 0, self._position, position, self._epoch)
             _put_all(connection, _PUT_PROFILE, _profile_rows(state.graph))
             _put_all(connection, _PUT_IDENTIFIER, _identifier_rows(state.graph))
-            inputs = list(_input_rows(state))
-            if inputs:
-                connection.exec_driver_sql(_in_marks_of(connection, _PUT_INPUT), inputs)
+            write_tuples(connection, _PUT_INPUT, ("kind", "input_id"), list(_input_rows(state)))
             _put_all(connection, _journal.insert(), map(_journal_row, state.unsaved_journal))
             save_waiting(connection, state.waiting)
             time = {"now_ms": state.time.now_ms, "last_tick_ms": state.time.last_tick_ms}

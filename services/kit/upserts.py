@@ -6,8 +6,9 @@ By the same text on SQLite and PostgreSQL. What makes a row the greater one stan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +18,9 @@ from sqlalchemy.sql.dml import Insert
 
 RANK = "rank"
 """Names, in a table's `info`, the columns by which rows of one key are compared, first to last."""
+
+PARAMETERS = 900
+"""Values of one statement: below the number of parameters that any build of SQLite takes."""
 
 _SQLITE = sqlite.dialect()
 
@@ -35,8 +39,33 @@ def write_all(connection: Connection, statement: Insert, rows: Sequence[Row]) ->
     if connection.dialect.name != "sqlite":
         connection.execute(statement, rows)
         return
-    text, values_of = _plain(statement, tuple(rows[0]))
-    connection.exec_driver_sql(text, [values_of(row) for row in rows])
+    names = tuple(rows[0])
+    values_of = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+    write_tuples(connection, statement, names, [values_of(row) for row in rows])
+
+
+def write_tuples(
+    connection: Connection,
+    statement: Insert,
+    names: tuple[str, ...],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Run an insert for each row, whose values are those of the columns `names`, in that order.
+
+    SQLite takes many rows a statement: to begin one costs it more than a row.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+        return
+    many = PARAMETERS // len(names)
+    whole = len(rows) // many * many
+    for start in range(0, whole, many):
+        values = tuple(chain.from_iterable(rows[start : start + many]))
+        connection.exec_driver_sql(_plain(statement, names, many), values)
+    if whole < len(rows):
+        connection.exec_driver_sql(_plain(statement, names, 1), list(rows[whole:]))
 
 
 def keep_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -72,15 +101,13 @@ def upsert(dialect: str, table: Table) -> sqlite.Insert:
 
 
 @cache
-def _plain(
-    statement: Insert, names: tuple[str, ...]
-) -> tuple[str, Callable[[Row], tuple[object, ...]]]:
-    """Return the text for the driver, and what makes its parameters of a row."""
+def _plain(statement: Insert, names: tuple[str, ...], count: int) -> str:
+    """Return the text for the driver, of an insert of so many rows with values in this order."""
     compiled = statement.compile(dialect=_SQLITE, column_keys=list(names))
-    order = tuple(compiled.positiontup or ())
-    if len(order) == 1:
-        return str(compiled), lambda row: (row[order[0]],)
-    return str(compiled), itemgetter(*order)
+    columns = ", ".join(compiled.positiontup or ())
+    row = f"({', '.join('?' * len(names))})"
+    wanted = f"({', '.join(names)}) VALUES {', '.join([row] * count)}"
+    return str(compiled).replace(f"({columns}) VALUES {row}", wanted, 1)
 
 
 @cache

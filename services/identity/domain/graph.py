@@ -35,6 +35,11 @@ class Graph:
         """How many partitions there are."""
         return self._partitions
 
+    @property
+    def holders(self) -> dict[Identifier, int]:
+        """Who holds each identifier: to be read alone."""
+        return self._holders
+
     def holder(self, identifier: Identifier) -> int | None:
         """Return the live profile that holds the identifier, None where nobody does."""
         return self._holders.get(identifier)

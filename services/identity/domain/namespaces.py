@@ -30,6 +30,11 @@ class Namespaces:
         ranks = {namespace: rank for rank, namespace in enumerate(self.order)}
         object.__setattr__(self, "_ranks", ranks)
 
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The place of each configured namespace, from the highest on."""
+        return self._ranks
+
     def rank(self, identifier: Identifier) -> tuple[int, str]:
         """Return a key that sorts identifiers of a higher priority first."""
         namespace = identifier[0]

@@ -86,6 +86,11 @@ class Waiting:
         """How many merges are on their way, and inputs wait."""
         return len(self.transits) + len(self.parked)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is on the way, and nobody has to wait."""
+        return not (self.transits or self.parked or self._people or self._strangers)
+
     def concerns(self, graph: Graph, named: Iterable[Identifier], profile_id: int = 0) -> bool:
         """Tell whether an input that names these has to wait."""
         if not self._people and not self._strangers:
