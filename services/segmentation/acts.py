@@ -15,7 +15,8 @@ from coterie.log.v1 import facts_pb2, handoff_pb2, transitions_pb2
 from services.kit.ids import ordinal_of
 from services.segmentation import handover, wire
 from services.segmentation.domain import Belongings, Cause
-from services.segmentation.partition import Partition, Transition
+from services.segmentation.partition import Partition
+from services.segmentation.transitions import Transition
 
 INDEX_BITS = 16
 """Room for the index of an input in its record, in the number of its arrival."""

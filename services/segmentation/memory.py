@@ -11,8 +11,8 @@ from segcore import Engine
 from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
 
-SEQUENCE_BYTES = 104
-"""A person's last number: an entry of a dictionary, and its two numbers."""
+MERGED_BYTES = 104
+"""Of where a merged profile leads: an entry of a dictionary, and its two numbers."""
 MAPPED = "mapped/"
 """How the engine names what lies in mapped files."""
 
@@ -59,10 +59,10 @@ class MemoryUse:
         profiles = events = 0
         for partition in self._overview.partitions():
             with partition.lock:
-                for kind, size in _engine_uses(partition.engine).items():
+                both = _engine_uses(partition.engine) | _own_uses(partition)
+                for kind, size in both.items():
                     uses = mapped if kind.startswith(MAPPED) else resident
                     uses[kind.removeprefix(MAPPED)] += size
-                resident.update(_own_uses(partition))
                 audiences.update(_audience_uses(partition))
                 profiles += partition.engine.profile_count
                 events += partition.engine.event_count
@@ -89,20 +89,16 @@ def _engine_uses(engine: Engine) -> dict[str, int]:
 
 
 def _own_uses(partition: Partition) -> dict[str, int]:
+    """Return what else there is: when and why memberships changed, merges, the catalog."""
+    kept, files = partition.records.journal.memory()
     return {
-        "sequences": len(partition.sequences) * SEQUENCE_BYTES,
+        "when and why": kept,
+        f"{MAPPED}when and why": files,
+        "merged profiles": (len(partition.redirects) + len(partition.departures)) * MERGED_BYTES,
         "catalog": sum(sys.getsizeof(each) for each in partition.catalog) * 3,
     }
 
 
 def _audience_uses(partition: Partition) -> dict[str, int]:
-    """Return what each audience takes of its own: members, and when and why they changed."""
-    uses: Counter[str] = Counter()
-    for audience_id in partition.definitions:
-        uses[audience_id] += len(partition.members(audience_id).serialize())
-    for audience_id, records in partition.records.own.items():
-        uses[audience_id] += records.memory_bytes()
-    for audience_id, swaps in partition.records.swaps.items():
-        for swap in swaps:
-            uses[audience_id] += len(swap.entered.serialize()) + len(swap.exited.serialize())
-    return dict(uses)
+    """Return what each audience takes of its own: who its members are."""
+    return {each: len(partition.members(each).serialize()) for each in partition.definitions}

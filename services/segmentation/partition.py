@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
 from segcore._batch import Batch
 from segcore._catalog import Catalog
+from segcore._event_ids import event_id
+from segcore._journal import Journal
 from services.segmentation import domain
 from services.segmentation.domain import (
     Belongings,
@@ -26,25 +29,11 @@ from services.segmentation.domain import (
     WitnessRow,
     published_attribute,
 )
+from services.segmentation.ranks import Ranks
 from services.segmentation.records import Records
+from services.segmentation.transitions import Transition
 from services.segmentation.versions import Moved, Versions
 from services.segmentation.witnessing import Course, Witnessing
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One entry or exit of one person, or of all whom a definition moves (`people`)."""
-
-    audience_id: str
-    version: int
-    entered: bool
-    at_ms: int
-    cause: Cause
-    cause_id: str
-    ordinal: int
-    sequence: int
-    people: bytes = b""
-    witnesses: tuple[WitnessRow, ...] = ()
 
 
 class Partition:
@@ -54,17 +43,19 @@ class Partition:
     left to profiles of others. `arrival` is the place among all inputs of the one at hand.
     """
 
-    def __init__(self, number: int, engine: Engine | None = None) -> None:
+    def __init__(
+        self, number: int, engine: Engine | None = None, journal: Journal | None = None
+    ) -> None:
         self.number = number
         self.lock = threading.RLock()
         self.engine = engine or Engine()
-        self.records = Records()
+        self.records = Records(lambda event: event_id(self.engine, event), journal)
         self.versions = Versions(lambda: self.engine, self.records)
         self.witnessing = Witnessing()
         self.catalog: dict[str, CatalogFacts] = {}
         self.columns_of_catalog = Catalog(self.engine.texts)
         self.run = Batch(self.engine.texts)
-        self.sequences: dict[int, int] = {}
+        self._ranks: Ranks | None = None
         self.redirects: dict[int, int] = {}
         self.departures: dict[int, int] = {}
         self.extensions: list[bytes] = []
@@ -103,27 +94,46 @@ class Partition:
     def add_event(self, ordinal: int, event: Event) -> list[Transition]:
         """Add an event to the person's history."""
         flips = self.engine.add_event(ordinal, event)
-        return self._record(flips, Cause.EVENT, event.event_id) if flips else []
+        if not flips:
+            return []
+        return self._record(flips, Cause.EVENT, event.event_id, self.engine.event_count - 1)
 
     def add_run(self) -> list[tuple[Transition, int]]:
         """Take the events of `run`, each at its own log time.
 
         Returns what they change, each with the place of its event.
         """
-        engine, run = self.engine, self.run
-        ordinal, log_time_ms = run.extent()
+        engine = self.engine
+        ordinal, log_time_ms = self.run.extent()
         self.last_ordinal = max(self.last_ordinal, ordinal)
         came_before, horizon_ms = engine.event_count, engine.horizon_ms
-        told, _ = engine.apply_told(run, 0)
+        flips = engine.apply(self.run)
         self.log_time_ms = max(self.log_time_ms, min(log_time_ms, engine.now_ms))
-        # What time changes on the way to an event happens before that event is there.
-        limits = [came_before + place + (not flip.clock) for flip, place in told]
-        course = Course(engine, [flip for flip, _ in told], horizon_ms, limits)
+        return self._record_run(flips, came_before, horizon_ms) if len(flips) else []
+
+    def _record_run(
+        self, flips: NDArray[np.void], came_before: int, horizon_ms: int
+    ) -> list[tuple[Transition, int]]:
+        """Turn what a run changed into transitions, each with the place of its event."""
+        ranks = self._ranks = self._ranks or Ranks.of(self.engine, self.versions, self.records)
+        numbers = self.records.add_run(flips, ranks.labels, came_before)
+        course = ranks.course(self.engine, flips, came_before, horizon_ms)
         changed = []
-        for at, (_, place) in enumerate(told):
-            transition = self._recorded(course, at, Cause.EVENT, run.origin(place)[0])
-            if transition is not None:
-                changed.append((transition, place))
+        for at in np.flatnonzero(numbers).tolist():
+            at_ms, rank, ordinal, place, entered, clock = flips[at].item()
+            audience_id, version = ranks.audiences[rank]
+            transition = Transition(
+                audience_id,
+                version,
+                bool(entered),
+                at_ms,
+                Cause.CLOCK if clock else Cause.EVENT,
+                "" if clock else self.run.origin(place)[0],
+                ordinal,
+                int(numbers[at]),
+                witnesses=self._witnesses(audience_id, course, at) if course and entered else (),
+            )
+            changed.append((transition, place))
         return changed
 
     def note_item(self, sku: str, known: CatalogFacts) -> None:
@@ -177,11 +187,11 @@ class Partition:
         inherited = self._seen(merged.inherited)
         for audience_id in shared:
             record = domain.united(self._why(audience_id, winner), lost[audience_id])
-            self.records.keep(audience_id, winner, record)
+            self.records.keep(audience_id, winner, record, member=True)
         for audience_id in inherited:
             former = self.records.find(audience_id, winner)
             record = domain.inherited(former, lost[audience_id])
-            self.records.keep(audience_id, winner, record)
+            self.records.keep(audience_id, winner, record, member=True)
         ended = self._end_with(lost, winner, {*shared, *inherited})
         self._drop_records(loser)
         self.redirects[loser] = winner
@@ -198,7 +208,7 @@ class Partition:
         for audience_id, record in list(self.records.of(loser)):
             if not any(self.is_member(audience_id, each) for each in (winner, loser)):
                 past = domain.past(self.records.find(audience_id, winner), record)
-                self.records.keep(audience_id, winner, past)
+                self.records.keep(audience_id, winner, past, member=False)
 
     def _end_with(
         self, lost: Mapping[str, domain.Change], winner: int, goes_on: set[str]
@@ -211,7 +221,8 @@ class Partition:
         for audience_id, record in lost.items():
             if audience_id not in goes_on:
                 former = self.records.find(audience_id, winner)
-                self.records.keep(audience_id, winner, domain.inherited(former, record))
+                past = domain.inherited(former, record)
+                self.records.keep(audience_id, winner, past, member=True)
                 version = self.definitions[audience_id].version
                 engine_id = self.versions.builds.current[audience_id]
                 flips.append(Flip(engine_id, version, winner, False, self.log_time_ms, False))  # noqa: FBT003  entered, clock
@@ -245,12 +256,14 @@ class Partition:
         self.last_ordinal = max(self.last_ordinal, guest)
         self.engine.take_in(guest, departed._replace(audiences=was_in))
         for audience_id, record in here.items():
-            self.records.keep(audience_id, guest, record)
+            member = audience_id in departed.audiences
+            self.records.keep(audience_id, guest, record, member=member)
         return self.merge(winner, guest, merge_id)
 
     def propose(self, definition: Definition) -> None:
         """Begin to build a version over the history; one that does not fit any more is none."""
         self.versions.propose(definition)
+        self._ranks = None
 
     @property
     def building(self) -> bool:
@@ -265,11 +278,13 @@ class Partition:
     def activate(self, audience_id: str, version: int) -> list[Transition]:
         """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
         moved = self.versions.activate(audience_id, version, self.log_time_ms)
+        self._ranks = None
         return [self._moved(each) for each in moved]
 
     def delete(self, audience_id: str) -> list[Transition]:
         """Remove an audience, unless something refers to it; its members leave at once."""
         moved = self.versions.delete(audience_id)
+        self._ranks = None
         self.witnessing.keep(self.definitions)
         return [self._moved(each) for each in moved]
 
@@ -328,7 +343,6 @@ class Partition:
 
     def _drop_records(self, ordinal: int) -> None:
         self.records.drop_person(ordinal)
-        self.sequences.pop(ordinal, None)
 
     def _why(self, audience_id: str, ordinal: int) -> domain.Change:
         """Return a member's record; who entered when the audience went live has none of its own."""
@@ -338,14 +352,20 @@ class Partition:
         it = self.definitions[audience_id]
         return domain.entered(None, it.activate_ms, Cause.DEFINITION, "", it.version)
 
-    def _record(self, flips: Sequence[Flip], cause: Cause, cause_id: str) -> list[Transition]:
-        """Turn what the engine found into transitions, each with its number, and keep why."""
+    def _record(
+        self, flips: Sequence[Flip], cause: Cause, cause_id: str, event: int | None = None
+    ) -> list[Transition]:
+        """Turn what the engine found into transitions, each with its number, and keep why.
+
+        `event` is the engine's place of the event that did it.
+        """
         course = Course(self.engine, flips)
-        found = (self._recorded(course, place, cause, cause_id) for place in range(len(flips)))
+        why = cause, cause_id, event
+        found = (self._recorded(course, place, *why) for place in range(len(flips)))
         return [each for each in found if each is not None]
 
     def _recorded(
-        self, course: Course, place: int, cause: Cause, cause_id: str
+        self, course: Course, place: int, cause: Cause, cause_id: str, event: int | None
     ) -> Transition | None:
         """Return a flip as a transition; None for that of one built beside, which nobody sees."""
         flip = course.flips[place]
@@ -355,14 +375,9 @@ class Partition:
         if flip.clock:
             cause, cause_id = Cause.CLOCK, ""
         version, ordinal = flip.version, flip.ordinal
-        if flip.entered:
-            former = self.records.find(audience_id, ordinal)
-            record = domain.entered(former, flip.at_ms, cause, cause_id, version)
-        else:
-            former = self._why(audience_id, ordinal)
-            record = domain.exited(former, flip.at_ms, cause, cause_id, version)
-        self.records.keep(audience_id, ordinal, record)
-        sequence = self.sequences[ordinal] = self.sequences.get(ordinal, 0) + 1
+        sequence = self.records.add(
+            audience_id, version, ordinal, flip.entered, flip.at_ms, cause, cause_id, event
+        )
         return Transition(
             audience_id,
             version,

@@ -11,19 +11,20 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segcore import Engine, snapshot
+from segcore._journal import Journal
 from segcore.storage import wipe
 from services.segmentation import saved_versions
 from services.segmentation.domain import CatalogFacts
 from services.segmentation.partition import Partition
-from services.segmentation.record_table import Columns, RecordTable
 
-FORMAT = 5
+FORMAT = 6
 _ENGINE = "engine/"
+_JOURNAL = "journal/"
 _NO_PRICE = float("nan")
 
 
@@ -34,12 +35,10 @@ class Captured:
     number: int
     facts_seq: int
     engine: Mapping[str, bytes]
-    sync: Callable[[], None]
+    journal: Mapping[str, bytes]
+    syncs: Sequence[Callable[[], None]]
     head: Mapping[str, object]
     catalog: Mapping[str, CatalogFacts]
-    records: Mapping[str, Columns]
-    swaps: Mapping[str, bytes]
-    sequences: Mapping[int, int]
     redirects: Mapping[int, int]
     departures: Mapping[int, int]
 
@@ -53,19 +52,17 @@ def capture(partition: Partition) -> Captured:
         "log_time_ms": partition.log_time_ms,
         "last_ordinal": partition.last_ordinal,
         "definitions": saved_versions.capture(partition.versions),
-        "swaps": saved_versions.swap_heads(partition.records),
+        "records": partition.records.capture(),
         "schema": [extension.hex() for extension in partition.extensions],
     }
     return Captured(
         partition.number,
         partition.facts_seq,
         partition.engine.dump(),
-        partition.engine.columns.sync,
+        partition.records.journal.store.dump(),
+        (partition.engine.columns.sync, partition.records.journal.store.sync),
         head,
         dict(partition.catalog),
-        {audience_id: own.columns() for audience_id, own in partition.records.own.items()},
-        saved_versions.swap_sections(partition.records),
-        dict(partition.sequences),
         dict(partition.redirects),
         dict(partition.departures),
     )
@@ -73,7 +70,8 @@ def capture(partition: Partition) -> Captured:
 
 def write(directory: Path, captured: Captured) -> None:
     """Write a captured state to disk, its histories first; the former snapshot is kept beside."""
-    captured.sync()
+    for sync in captured.syncs:
+        sync()
     header = {
         "format": FORMAT,
         "partition": captured.number,
@@ -96,27 +94,36 @@ def read(directory: Path, number: int, zone: str = "UTC") -> Partition | None:
 
 def begin(directory: Path, number: int, zone: str = "UTC") -> Partition:
     """Return an empty state, and remove the histories that are there: the log has them."""
-    histories = _histories(directory, number)
+    histories, changes = _histories(directory, number), _changes(directory, number)
     wipe(histories)
-    return Partition(number, Engine(histories, number, zone))
+    wipe(changes)
+    return Partition(number, Engine(histories, number, zone), Journal(changes))
 
 
 def _load(directory: Path, number: int, zone: str, sections: Mapping[str, bytes]) -> Partition:
-    engine_sections = {
-        name.removeprefix(_ENGINE): data
-        for name, data in sections.items()
-        if name.startswith(_ENGINE)
-    }
+    engine_sections = _of(sections, _ENGINE)
     engine = Engine.load(engine_sections, _histories(directory, number), number, zone)
-    partition = Partition(number, engine)
+    journal = Journal(_changes(directory, number))
+    journal.store.load(_of(sections, _JOURNAL))
+    partition = Partition(number, engine, journal)
     _restore(partition, sections)
     return partition
+
+
+def _of(sections: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
+    return {
+        name.removeprefix(prefix): data
+        for name, data in sections.items()
+        if name.startswith(prefix)
+    }
 
 
 def state_hash(partition: Partition) -> str:
     """Return a digest of the whole state, which is the same however the state came to be."""
     digest = hashlib.blake2b(partition.engine.state_hash().encode(), digest_size=16)
-    for name, content in sorted(_sections(replace(capture(partition), engine={})).items()):
+    changes = dict(partition.records.journal.store.contents())
+    captured = replace(capture(partition), engine={}, journal=changes)
+    for name, content in sorted(_sections(captured).items()):
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -130,24 +137,23 @@ def _histories(directory: Path, number: int) -> Path:
     return directory / "segmentation" / f"history-{number}"
 
 
+def _changes(directory: Path, number: int) -> Path:
+    return directory / "segmentation" / f"changes-{number}"
+
+
 def _sections(captured: Captured) -> dict[str, bytes]:
     """Return all sections; what there is one of for each person or item is in columns."""
     sections = {_ENGINE + name: data for name, data in captured.engine.items()}
-    sections |= captured.swaps
-    names = list(captured.records)
-    sections["head"] = json.dumps({**captured.head, "records": names}).encode()
+    sections |= {_JOURNAL + name: data for name, data in captured.journal.items()}
+    sections["head"] = json.dumps(captured.head).encode()
     catalog = captured.catalog
     sections["catalog.sku"] = _texts(catalog)
     sections["catalog.category"] = _texts(each.category or "" for each in catalog.values())
     sections["catalog.brand"] = _texts(each.brand or "" for each in catalog.values())
     prices = (_NO_PRICE if each.price is None else each.price for each in catalog.values())
     sections["catalog.price"] = array("d", prices).tobytes()
-    for place, records in enumerate(captured.records.values()):
-        sections |= records.sections(f"records.{place}")
-    for name in ("sequences", "redirects"):
-        pairs: Mapping[int, int] = getattr(captured, name)
-        sections[f"{name}.from"] = array("I", pairs).tobytes()
-        sections[f"{name}.to"] = array("I", pairs.values()).tobytes()
+    sections["redirects.from"] = array("I", captured.redirects).tobytes()
+    sections["redirects.to"] = array("I", captured.redirects.values()).tobytes()
     sections["departures.from"] = array("I", captured.departures).tobytes()
     sections["departures.into"] = array("Q", captured.departures.values()).tobytes()
     return sections
@@ -161,16 +167,13 @@ def _restore(partition: Partition, sections: Mapping[str, bytes]) -> None:
     partition.log_time_ms = head["log_time_ms"]
     partition.last_ordinal = head["last_ordinal"]
     saved_versions.restore(partition.versions, head["definitions"])
-    saved_versions.restore_swaps(partition.records, head["swaps"], sections)
+    partition.records.restore(head["records"], partition.engine.event_count)
     for extension in head["schema"]:
         partition.extend_schema(bytes.fromhex(extension))
     for sku, known in _read_catalog(sections).items():
         partition.note_item(sku, known)
-    for place, audience_id in enumerate(head["records"]):
-        columns = Columns.load(sections, f"records.{place}")
-        partition.records.own[audience_id] = RecordTable(columns)
-    partition.sequences = _read_pairs("sequences", sections)
-    partition.redirects = _read_pairs("redirects", sections)
+    merged, remaining = (array("I", sections[f"redirects.{way}"]) for way in ("from", "to"))
+    partition.redirects = dict(zip(merged, remaining, strict=True))
     left, into = array("I", sections["departures.from"]), array("Q", sections["departures.into"])
     partition.departures = dict(zip(left, into, strict=True))
 
@@ -187,11 +190,6 @@ def _read_catalog(sections: Mapping[str, bytes]) -> dict[str, CatalogFacts]:
         sku: CatalogFacts(category or None, brand or None, None if price != price else price)  # noqa: PLR0124  NaN
         for sku, category, brand, price in columns
     }
-
-
-def _read_pairs(name: str, sections: Mapping[str, bytes]) -> dict[int, int]:
-    keys = array("I", sections[f"{name}.from"])
-    return dict(zip(keys, array("I", sections[f"{name}.to"]), strict=True))
 
 
 def _texts(texts: Iterable[str]) -> bytes:

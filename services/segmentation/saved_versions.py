@@ -1,15 +1,12 @@
-"""Definitions and swaps of one partition in its snapshot: values for the head, and bitmaps."""
+"""The definitions of one partition in its snapshot, as plain values of the head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pyroaring import BitMap
-
 from services.segmentation.domain import Definition, State
-from services.segmentation.records import Records, Swap
 from services.segmentation.versions import Versions
 
 
@@ -43,33 +40,3 @@ def restore(versions: Versions, head: Mapping[str, Any]) -> None:
 
 def _definition(fields: Mapping[str, Any]) -> Definition:
     return Definition(**{**fields, "state": State(fields["state"])})
-
-
-def swap_heads(records: Records) -> list[tuple[str, int, int]]:
-    """Return audience, version and instant of every swap, in order."""
-    return [
-        (audience_id, swap.version, swap.at_ms)
-        for audience_id, swaps in records.swaps.items()
-        for swap in swaps
-    ]
-
-
-def swap_sections(records: Records) -> dict[str, bytes]:
-    """Return the bitmaps of every swap; they are copied here, and change later."""
-    swaps = [swap for each in records.swaps.values() for swap in each]
-    return {
-        f"swaps.{place}.{way}": people.serialize()
-        for place, swap in enumerate(swaps)
-        for way, people in (("entered", swap.entered), ("exited", swap.exited))
-    }
-
-
-def restore_swaps(
-    records: Records, heads: Sequence[tuple[str, int, int]], sections: Mapping[str, bytes]
-) -> None:
-    """Take back what `swap_heads` and `swap_sections` gave."""
-    for place, (audience_id, version, at_ms) in enumerate(heads):
-        entered, exited = (
-            BitMap.deserialize(sections[f"swaps.{place}.{way}"]) for way in ("entered", "exited")
-        )
-        records.swaps.setdefault(audience_id, []).append(Swap(version, at_ms, entered, exited))

@@ -61,6 +61,7 @@ class Memberships:
         with former.lock:
             restored.lock = former.lock
             former.engine, former.witnessing = restored.engine, restored.witnessing
+            former.records = restored.records
             self.partition = restored
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:

@@ -99,6 +99,7 @@ class Versions:
         engine_id = self.builds.pending.pop(audience_id)
         self.builds.evaluate(engine_id, version)
         self.library.activate(definition, at_ms)
+        self._records.label(audience_id, version)
         replaced = [self.builds.show(audience_id, engine_id), *self._rebuild(affected)]
         self.builds.drop([each for each in reversed(replaced) if each is not None])
         return [one for each in affected for one in self._swap(each, before[each], at_ms)]

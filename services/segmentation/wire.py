@@ -18,7 +18,7 @@ from services.kit.rpc.dates import date_of
 from services.kit.rules.vocabulary import Vocabulary, check_extension, from_schema
 from services.segmentation import domain
 from services.segmentation.domain import CatalogFacts, Cause, Definition
-from services.segmentation.partition import Transition
+from services.segmentation.transitions import Transition
 
 IDENTITY_LIMIT = 256
 _NAMESPACE = re.compile(r"[a-z0-9_.-]{1,64}")

@@ -4,7 +4,8 @@ from segcore import Event
 from segcore.rule import Aggregate, Fold, Not, Rows, Scope
 from segcore.rule_json import to_json
 from services.segmentation.domain import Cause, Definition
-from services.segmentation.partition import Partition, Transition
+from services.segmentation.partition import Partition
+from services.segmentation.transitions import Transition
 
 HOUR = 3_600_000
 T0 = 1_767_268_800_000

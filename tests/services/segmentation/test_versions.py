@@ -7,7 +7,8 @@ from segcore.rule import Aggregate, All, Expression, Fold, InAudience, Not, Rows
 from segcore.rule_json import to_json
 from services.segmentation.definitions import references_in, renamed
 from services.segmentation.domain import Definition, State
-from services.segmentation.partition import Partition, Transition
+from services.segmentation.partition import Partition
+from services.segmentation.transitions import Transition
 
 T0 = 1_767_268_800_000
 

@@ -1,0 +1,3 @@
+from segcore._engine import LiveEngine
+
+def event_id(engine: LiveEngine, event: int) -> str: ...
