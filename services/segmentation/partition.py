@@ -31,8 +31,8 @@ from services.segmentation.domain import (
 )
 from services.segmentation.ranks import Ranks
 from services.segmentation.records import Records
-from services.segmentation.transitions import Transition
-from services.segmentation.versions import Moved, Versions
+from services.segmentation.transitions import Transition, of_many
+from services.segmentation.versions import Versions
 from services.segmentation.witnessing import Course, Witnessing
 
 
@@ -279,27 +279,14 @@ class Partition:
         """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
         moved = self.versions.activate(audience_id, version, self.log_time_ms)
         self._ranks = None
-        return [self._moved(each) for each in moved]
+        return [of_many(each, self.log_time_ms) for each in moved]
 
     def delete(self, audience_id: str) -> list[Transition]:
         """Remove an audience, unless something refers to it; its members leave at once."""
         moved = self.versions.delete(audience_id)
         self._ranks = None
         self.witnessing.keep(self.definitions)
-        return [self._moved(each) for each in moved]
-
-    def _moved(self, moved: Moved) -> Transition:
-        return Transition(
-            moved.audience_id,
-            moved.version,
-            moved.entered,
-            self.log_time_ms,
-            Cause.DEFINITION,
-            "",
-            0,
-            0,
-            moved.people.serialize(),
-        )
+        return [of_many(each, self.log_time_ms) for each in moved]
 
     def extend_schema(self, extension: bytes) -> None:
         """Keep one more extension of the schema, as it stood in the log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.segmentation.domain import Cause, WitnessRow
+from services.segmentation.versions import Moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,10 @@ class Transition:
     sequence: int
     people: bytes = b""
     witnesses: tuple[WitnessRow, ...] = ()
+
+
+def of_many(moved: Moved, at_ms: int) -> Transition:
+    """Return what a definition did to everybody whom it moved one way."""
+    people = moved.people.serialize()
+    audience_id, version, entered = moved.audience_id, moved.version, moved.entered
+    return Transition(audience_id, version, entered, at_ms, Cause.DEFINITION, "", 0, 0, people)
