@@ -14,8 +14,9 @@ from google.protobuf.message import DecodeError
 from coterie.log.v1 import facts_pb2, handoff_pb2, transitions_pb2
 from services.kit.ids import ordinal_of
 from services.segmentation import handover, wire
-from services.segmentation.domain import Belongings, Cause
+from services.segmentation.domain import Belongings
 from services.segmentation.partition import Partition
+from services.segmentation.run_wire import RunWriter
 from services.segmentation.transitions import Transition
 
 INDEX_BITS = 16
@@ -49,14 +50,13 @@ def apply_input(
     return handoffs
 
 
-def apply_run(partition: Partition, answer: transitions_pb2.TransitionPack) -> None:
+def apply_run(
+    partition: Partition, answer: transitions_pb2.TransitionPack, writer: RunWriter
+) -> None:
     """Apply the events of the partition's run, and add what they change to `answer`."""
-    for transition, place in partition.add_run():
-        _, traceparent, index = partition.run.origin(place)
-        by_time = transition.cause is Cause.CLOCK
-        wire.add_transitions(
-            answer, [transition], partition.number, index, "" if by_time else traceparent
-        )
+    changes = partition.add_run()
+    if changes is not None:
+        answer.MergeFromString(writer.write(partition.run, changes, answer.facts_seq))
 
 
 def hand_over(partition: Partition, fact: facts_pb2.Fact) -> bytes:

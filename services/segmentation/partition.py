@@ -9,8 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from segcore import Change as Flip
@@ -29,7 +27,7 @@ from services.segmentation.domain import (
     WitnessRow,
     published_attribute,
 )
-from services.segmentation.ranks import Ranks
+from services.segmentation.ranks import Ranks, RunChanges
 from services.segmentation.records import Records
 from services.segmentation.transitions import Transition, of_many
 from services.segmentation.versions import Versions
@@ -98,43 +96,30 @@ class Partition:
             return []
         return self._record(flips, Cause.EVENT, event.event_id, self.engine.event_count - 1)
 
-    def add_run(self) -> list[tuple[Transition, int]]:
-        """Take the events of `run`, each at its own log time.
-
-        Returns what they change, each with the place of its event.
-        """
+    def add_run(self) -> RunChanges | None:
+        """Take the events of `run`, each at its own log time; return what they change."""
         engine = self.engine
         ordinal, log_time_ms = self.run.extent()
         self.last_ordinal = max(self.last_ordinal, ordinal)
         came_before, horizon_ms = engine.event_count, engine.horizon_ms
         flips = engine.apply(self.run)
         self.log_time_ms = max(self.log_time_ms, min(log_time_ms, engine.now_ms))
-        return self._record_run(flips, came_before, horizon_ms) if len(flips) else []
-
-    def _record_run(
-        self, flips: NDArray[np.void], came_before: int, horizon_ms: int
-    ) -> list[tuple[Transition, int]]:
-        """Turn what a run changed into transitions, each with the place of its event."""
-        ranks = self._ranks = self._ranks or Ranks.of(self.engine, self.versions, self.records)
+        if not len(flips):
+            return None
+        ranks = self._ranks = self._ranks or Ranks.of(engine, self.versions, self.records)
         numbers = self.records.add_run(flips, ranks.labels, came_before)
-        course = ranks.course(self.engine, flips, came_before, horizon_ms)
-        changed = []
-        for at in np.flatnonzero(numbers).tolist():
-            at_ms, rank, ordinal, place, entered, clock = flips[at].item()
-            audience_id, version = ranks.audiences[rank]
-            transition = Transition(
-                audience_id,
-                version,
-                bool(entered),
-                at_ms,
-                Cause.CLOCK if clock else Cause.EVENT,
-                "" if clock else self.run.origin(place)[0],
-                ordinal,
-                int(numbers[at]),
-                witnesses=self._witnesses(audience_id, course, at) if course and entered else (),
-            )
-            changed.append((transition, place))
-        return changed
+        course = ranks.course(engine, flips, came_before, horizon_ms)
+        found = self._run_witnesses(course) if course is not None else {}
+        return RunChanges(flips, numbers, ranks, found)
+
+    def _run_witnesses(self, course: Course) -> dict[int, tuple[WitnessRow, ...]]:
+        """Return the rows by which people entered by a run, by the place of the flip."""
+        found = {}
+        for place, flip in enumerate(course.flips):
+            audience_id = self.versions.builds.audience_of(flip.audience_id)
+            if flip.entered and audience_id is not None:
+                found[place] = self._witnesses(audience_id, course, place)
+        return found
 
     def note_item(self, sku: str, known: CatalogFacts) -> None:
         """Take what the catalog says of an item from now on."""

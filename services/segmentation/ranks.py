@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import Change, Engine
+from services.segmentation.domain import WitnessRow
 from services.segmentation.records import Records
 from services.segmentation.versions import Versions
 from services.segmentation.witnessing import Course, rule_over_items
@@ -61,3 +62,16 @@ class Ranks:
             # What time changes on the way to an event happens before that event is there.
             limits.append(came_before + place + (not clock))
         return Course(engine, changes, horizon_ms, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanges:
+    """What a run of events changed, in arrays: flips and their numbers, 0 for what nobody sees.
+
+    `witnesses` are those of entries by rules over items, by the place of the flip.
+    """
+
+    flips: NDArray[np.void]
+    numbers: NDArray[np.uint32]
+    ranks: Ranks
+    witnesses: Mapping[int, tuple[WitnessRow, ...]]

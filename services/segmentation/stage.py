@@ -17,6 +17,7 @@ from services.kit.log.port import Entry, Record
 from services.kit.telemetry import Tracing
 from services.segmentation import acts
 from services.segmentation.partition import Partition
+from services.segmentation.run_wire import RunWriter
 from services.segmentation.snapshots import Snapshots
 
 _input_of = operator.attrgetter("index")
@@ -40,6 +41,7 @@ class Memberships:
         self._freshness = freshness
         self._tracing = tracing
         self._append_inbound = append_inbound
+        self._run_writer = RunWriter(number)
         self._on_disk = True
         self.on_definition: Callable[[], None] = lambda: None
 
@@ -139,7 +141,7 @@ class Memberships:
         handoffs: list[bytes] = []
         while not pack.done:
             if pack.read_events(partition.run, partition.columns_of_catalog):
-                acts.apply_run(partition, answer)
+                acts.apply_run(partition, answer, self._run_writer)
             for places in pack.others():
                 facts = [facts_pb2.Fact.FromString(pack.payload[at:end]) for at, end in places]
                 handoffs += acts.apply_input(partition, facts, answer)

@@ -227,11 +227,12 @@ def add_transitions(
             sequence=each.sequence,
             profile_ordinals=each.people,
             index=index,
-            witnesses=[_logged_witness(row) for row in each.witnesses],
+            witnesses=[logged_witness(row) for row in each.witnesses],
         )
 
 
-def _logged_witness(row: domain.WitnessRow) -> transitions_pb2.TransitionWitness:
+def logged_witness(row: domain.WitnessRow) -> transitions_pb2.TransitionWitness:
+    """Return a witness as the log has it."""
     return transitions_pb2.TransitionWitness(
         event_id=row.event_id, type=row.type, occurred_ms=row.occurred_ms, sku=row.sku
     )
