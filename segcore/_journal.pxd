@@ -2,33 +2,36 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from segcore._columns cimport ByteColumn, Int64Column, Uint32Column
+from segcore._columns cimport ByteColumn, Column, Int64Column, Uint32Column
 
 
-cdef struct Move:
-    # One row before it is kept.
+cdef packed struct Row:
     int64_t at_ms
+    int64_t previous    # of the same person, plus 1; 0 is none
     uint32_t ordinal
-    uint32_t label
-    uint32_t marks
+    uint32_t word       # the label, above marks
     uint32_t cause
+
+
+cdef class RowColumn(Column):
+    pass
 
 
 cdef class Journal:
     cdef readonly object store
-    cdef Int64Column times
-    cdef Uint32Column words
-    cdef Uint32Column causes
-    cdef Uint32Column people
-    cdef Uint32Column previous
+    cdef RowColumn rows
     cdef Int64Column text_ends
     cdef ByteColumn texts
     cdef ByteColumn sets
-    cdef Uint32Column newest
+    cdef Int64Column newest
     cdef Uint32Column numbers
     cdef Uint32Column slots
     cdef int make_room(self, Py_ssize_t count, uint32_t ordinal) except -1 nogil
-    cdef int push(self, const Move* move) except -1 nogil
-    cdef void chain(self, Py_ssize_t row) noexcept nogil
+    cdef uint32_t push(self, Row* row) except? 0xFFFFFFFF nogil
+    cdef void chain(self, Py_ssize_t index) noexcept nogil
+    cdef int64_t _newest(self, uint32_t ordinal) noexcept nogil
     cdef int _put(self, ByteColumn column, bytes content) except -1
-    cdef bint _is_sound(self, Py_ssize_t row, Py_ssize_t event_count) noexcept nogil
+    cdef bint _is_sound(self, const Row* row, Py_ssize_t event_count) noexcept nogil
+
+    cdef inline Row* at(self, Py_ssize_t index) noexcept nogil:
+        return <Row*> self.rows.data + index

@@ -27,8 +27,13 @@ cdef enum:
     LABEL_SHIFT = 8
 
 cdef Py_ssize_t LABEL_LIMIT = (1 << 24) - 1
-cdef Py_ssize_t ROW_LIMIT = 0xFFFFFFFE
-"""A chain holds a row plus one in 32 bits."""
+
+
+cdef class RowColumn(Column):
+    """Rows side by side: a step of a chain touches one page."""
+
+    def __cinit__(self):
+        self.item_bytes = sizeof(Row)
 
 
 cdef class Journal:
@@ -36,21 +41,17 @@ cdef class Journal:
 
     def __cinit__(self, directory=None):
         self.store = ColumnStore(directory)
-        self.times = self.store.open("times", Int64Column)
-        self.words = self.store.open("words", Uint32Column)
-        self.causes = self.store.open("causes", Uint32Column)
-        self.people = self.store.open("people", Uint32Column)
-        self.previous = self.store.open("previous", Uint32Column)
+        self.rows = self.store.open("rows", RowColumn)
         self.text_ends = self.store.open("text_ends", Int64Column)
         self.texts = self.store.open("texts", ByteColumn)
         self.sets = self.store.open("sets", ByteColumn)
-        self.newest = Uint32Column()
+        self.newest = Int64Column()
         self.numbers = Uint32Column()
         self.slots = Uint32Column()
         self.slots.append(0)
 
     def __len__(self):
-        return self.words.size
+        return self.rows.size
 
     def add_label(self, uint32_t slot):
         """Return a new label of an audience's slot, both from 1 on."""
@@ -64,16 +65,15 @@ cdef class Journal:
         uint32_t cause, bint by_event=False, bint told=True, bint fresh=False
     ):
         """Append a row; return how many changes the person was told with it."""
-        cdef Move move
+        cdef Row row
         self._check(ordinal, label)
-        move.at_ms, move.ordinal, move.label, move.cause = at_ms, ordinal, label, cause
-        move.marks = (
-            entered * ENTERED | told * TOLD | fresh * FRESH | by_event * BY_EVENT
-            | (kind & 7) << CAUSE_SHIFT
+        row.at_ms, row.ordinal, row.cause = at_ms, ordinal, cause
+        row.word = (
+            label << LABEL_SHIFT | (kind & 7) << CAUSE_SHIFT | entered * ENTERED | told * TOLD
+            | fresh * FRESH | by_event * BY_EVENT
         )
         self.make_room(1, ordinal)
-        self.push(&move)
-        return self.numbers.get(ordinal)
+        return self.push(&row)
 
     def add_run(self, flips, labels, Py_ssize_t base, uint32_t event_kind, uint32_t clock_kind):
         """Append a row for each flip of a run, where `labels` has one for its rank.
@@ -90,7 +90,8 @@ cdef class Journal:
         cdef const uint32_t[::1] label_of = labels
         cdef Py_ssize_t count = len(flips)
         cdef Py_ssize_t index
-        cdef Move move
+        cdef uint32_t label
+        cdef Row row
         found = np.zeros(count, np.uint32)
         cdef uint32_t[::1] numbers = found
         if not count:
@@ -100,31 +101,29 @@ cdef class Journal:
         with nogil:
             self.make_room(count, 0)
             for index in range(count):
-                move.label = label_of[ranks[index]]
-                if move.label == 0:
+                label = label_of[ranks[index]]
+                if label == 0:
                     continue
-                move.at_ms = times[index]
-                move.ordinal = ordinals[index]
-                move.marks = TOLD | (ENTERED if entered[index] else 0)
+                row.at_ms, row.ordinal = times[index], ordinals[index]
+                row.word = label << LABEL_SHIFT | TOLD | (ENTERED if entered[index] else 0)
                 if clock[index] or events[index] < 0:
-                    move.marks |= clock_kind << CAUSE_SHIFT
-                    move.cause = 0
+                    row.word |= clock_kind << CAUSE_SHIFT
+                    row.cause = 0
                 else:
-                    move.marks |= BY_EVENT | event_kind << CAUSE_SHIFT
-                    move.cause = <uint32_t> (base + events[index])
-                self.push(&move)
-                numbers[index] = self.numbers.get(move.ordinal)
+                    row.word |= BY_EVENT | event_kind << CAUSE_SHIFT
+                    row.cause = <uint32_t> (base + events[index])
+                numbers[index] = self.push(&row)
         return found
 
     def forget(self, uint32_t ordinal):
         """Let nothing be known of a person from here on but what comes."""
-        cdef Move move
-        if self.newest.peek(ordinal) == 0 and self.sets.size == 0:
+        cdef Row row
+        if self._newest(ordinal) == 0 and self.sets.size == 0:
             return
         self._check(ordinal, 0)
-        move.at_ms, move.ordinal, move.label, move.marks, move.cause = 0, ordinal, 0, 0, 0
+        row.at_ms, row.ordinal, row.word, row.cause = 0, ordinal, 0, 0
         self.make_room(1, ordinal)
-        self.push(&move)
+        self.push(&row)
 
     def latest(self, uint32_t ordinal, uint32_t slot=0):
         """Return what each slot's newest rows of a person are; or those of one slot alone.
@@ -135,31 +134,27 @@ cdef class Journal:
         """
         cdef dict found = {}
         cdef list rows
-        cdef uint32_t word, its
+        cdef uint32_t its
         cdef int64_t floor = -1
-        cdef Py_ssize_t row
-        cdef uint32_t place = self.newest.peek(ordinal)
+        cdef int64_t place = self._newest(ordinal)
+        cdef const Row* row
         while place:
-            row = place - 1
-            word = self.words.get(row)
-            if word >> LABEL_SHIFT == 0:
-                floor = row
+            row = self.at(place - 1)
+            if row.word >> LABEL_SHIFT == 0:
+                floor = place - 1
                 break
-            place = self.previous.get(row)
-            its = self.slots.get(word >> LABEL_SHIFT)
-            if slot and its != slot:
-                continue
-            rows = found.get(its)
-            if rows is None:
-                rows = found[its] = [-1, -1, -1]
-            elif rows[2] >= 0:
-                continue
-            if rows[not word & ENTERED] < 0:
-                rows[not word & ENTERED] = row
-            if word & FRESH:
-                rows[2] = row
-            if slot and (rows[2] >= 0 or (rows[0] >= 0 and rows[1] >= 0)):
-                break
+            its = self.slots.get(row.word >> LABEL_SHIFT)
+            if not slot or its == slot:
+                rows = found.get(its)
+                if rows is None:
+                    rows = found[its] = [-1, -1, -1]
+                if rows[2] < 0 and rows[not row.word & ENTERED] < 0:
+                    rows[not row.word & ENTERED] = place - 1
+                if rows[2] < 0 and row.word & FRESH:
+                    rows[2] = place - 1
+                if slot and (rows[2] >= 0 or (rows[0] >= 0 and rows[1] >= 0)):
+                    break
+            place = row.previous
         for rows in found.values():
             rows[2] = max(rows[2], floor)
         found[0] = [-1, -1, floor]
@@ -167,13 +162,13 @@ cdef class Journal:
 
     def row(self, Py_ssize_t index):
         """Return (label, instant, kind of the cause, its place, whether that is an event's)."""
-        cdef uint32_t word
-        if not 0 <= index < self.words.size:
-            raise IndexError(f"expected a row below {self.words.size}, found {index}")
-        word = self.words.get(index)
+        cdef const Row* row
+        if not 0 <= index < self.rows.size:
+            raise IndexError(f"expected a row below {self.rows.size}, found {index}")
+        row = self.at(index)
         return (
-            word >> LABEL_SHIFT, self.times.get(index), word >> CAUSE_SHIFT & 7,
-            self.causes.get(index), bool(word & BY_EVENT),
+            row.word >> LABEL_SHIFT, row.at_ms, row.word >> CAUSE_SHIFT & 7, row.cause,
+            bool(row.word & BY_EVENT),
         )
 
     def number(self, uint32_t ordinal):
@@ -235,48 +230,38 @@ cdef class Journal:
         files = columns.pop("files")
         kept = sum(columns.values())
         for column in (self.newest, self.numbers, self.slots):
-            kept += (<Uint32Column> column).memory_bytes
+            kept += column.memory_bytes
         return kept, files
 
+    cdef int64_t _newest(self, uint32_t ordinal) noexcept nogil:
+        return self.newest.get(ordinal) if ordinal < self.newest.size else 0
+
     cdef int make_room(self, Py_ssize_t count, uint32_t ordinal) except -1 nogil:
-        """Make room for rows in every column, so that nothing can fail half way."""
-        if self.words.size + count > ROW_LIMIT:
-            with gil:
-                raise ValueError(f"expected at most {ROW_LIMIT} changes, found more")
-        self.times.make_room(count)
-        self.words.make_room(count)
-        self.causes.make_room(count)
-        self.people.make_room(count)
-        self.previous.make_room(count)
+        """Make room for rows, and for the person of one."""
+        self.rows.make_room(count)
         if ordinal >= self.newest.size:
             self.newest.resize(ordinal + 1)
             self.numbers.resize(ordinal + 1)
         return 0
 
-    cdef int push(self, const Move* move) except -1 nogil:
-        """Append a row where there is room."""
-        cdef uint32_t before
-        if move.ordinal >= self.newest.size:
-            self.newest.resize(move.ordinal + 1)
-            self.numbers.resize(move.ordinal + 1)
-        before = self.newest.get(move.ordinal) if move.label else 0
-        self.times.push(move.at_ms)
-        self.words.push(move.label << LABEL_SHIFT | move.marks)
-        self.causes.push(move.cause)
-        self.people.push(move.ordinal)
-        self.previous.push(before)
-        self.chain(self.words.size - 1)
-        return 0
+    cdef uint32_t push(self, Row* row) except? 0xFFFFFFFF nogil:
+        """Append a row where there is room; return how many changes the person was told then."""
+        if row.ordinal >= self.newest.size:
+            self.make_room(0, row.ordinal)
+        row.previous = self.newest.get(row.ordinal) if row.word >> LABEL_SHIFT else 0
+        self.at(self.rows.size)[0] = row[0]
+        self.rows.size += 1
+        self.chain(self.rows.size - 1)
+        return self.numbers.get(row.ordinal)
 
-    cdef void chain(self, Py_ssize_t row) noexcept nogil:
+    cdef void chain(self, Py_ssize_t index) noexcept nogil:
         """Let a row be its person's newest."""
-        cdef uint32_t ordinal = self.people.get(row)
-        cdef uint32_t word = self.words.get(row)
-        self.newest.put(ordinal, <uint32_t> (row + 1))
-        if word >> LABEL_SHIFT == 0:
-            self.numbers.put(ordinal, 0)
-        elif word & TOLD:
-            self.numbers.put(ordinal, self.numbers.get(ordinal) + 1)
+        cdef const Row* row = self.at(index)
+        self.newest.put(row.ordinal, index + 1)
+        if row.word >> LABEL_SHIFT == 0:
+            self.numbers.put(row.ordinal, 0)
+        elif row.word & TOLD:
+            self.numbers.put(row.ordinal, self.numbers.get(row.ordinal) + 1)
 
     def _check(self, uint32_t ordinal, uint32_t label):
         if not 0 < ordinal < 0xFFFFFFFF:
@@ -289,38 +274,34 @@ cdef class Journal:
 
         All labels are there already. Raises ValueError where the columns disagree.
         """
-        cdef Py_ssize_t row, place
-        cdef Py_ssize_t count = self.words.size
-        cdef uint32_t ordinal
-        for column in (self.times, self.causes, self.people, self.previous):
-            if len(column) != count:
-                raise ValueError(f"changes: expected {count} values, found {len(column)}")
-        for place in range(self.text_ends.size):
-            if self.text_ends.get(place) < (self.text_ends.get(place - 1) if place else 0):
-                raise ValueError(f"texts: expected ascending ends, found a step back at {place}")
-        if self.texts.size != (self.text_ends.get(self.text_ends.size - 1) if self.text_ends.size else 0):
-            raise ValueError(f"texts: expected ends up to {self.texts.size}, found others")
+        cdef Py_ssize_t index
+        cdef int64_t before
+        cdef const Row* row
+        for index in range(self.text_ends.size):
+            before = self.text_ends.get(index - 1) if index else 0
+            if self.text_ends.get(index) < before:
+                raise ValueError(f"texts: expected ascending ends, found a step back at {index}")
+        before = self.text_ends.get(self.text_ends.size - 1) if self.text_ends.size else 0
+        if self.texts.size != before:
+            raise ValueError(f"texts: expected ends up to {self.texts.size}, found {before}")
         self.newest.resize(0)
         self.numbers.resize(0)
-        for row in range(count):
-            ordinal = self.people.get(row)
-            if not 0 < ordinal < 0xFFFFFFFF or not self._is_sound(row, event_count):
-                raise ValueError(f"changes: expected what is there, found another at {row}")
-            if ordinal >= self.newest.size:
-                self.newest.resize(ordinal + 1)
-                self.numbers.resize(ordinal + 1)
-            if self.words.get(row) >> LABEL_SHIFT:
-                if self.previous.get(row) != self.newest.get(ordinal):
-                    raise ValueError(f"changes: expected a chain back, found another at {row}")
-            elif self.previous.get(row):
-                raise ValueError(f"changes: expected the end of a chain at {row}")
-            self.chain(row)
+        for index in range(self.rows.size):
+            row = self.at(index)
+            if not self._is_sound(row, event_count):
+                raise ValueError(f"changes: expected what is there, found another at {index}")
+            self.make_room(0, row.ordinal)
+            before = self.newest.get(row.ordinal) if row.word >> LABEL_SHIFT else 0
+            if row.previous != before:
+                raise ValueError(f"changes: expected a chain back, found another at {index}")
+            self.chain(index)
 
-    cdef bint _is_sound(self, Py_ssize_t row, Py_ssize_t event_count) noexcept nogil:
-        """Tell whether the label and the cause of a row are there."""
-        cdef uint32_t word = self.words.get(row)
-        if word >> LABEL_SHIFT >= <uint32_t> self.slots.size:
+    cdef bint _is_sound(self, const Row* row, Py_ssize_t event_count) noexcept nogil:
+        """Tell whether the person, the label and the cause of a row may be."""
+        if row.ordinal == 0 or row.ordinal == <uint32_t> 0xFFFFFFFF:
             return False
-        if word & BY_EVENT:
-            return self.causes.get(row) < event_count
-        return self.causes.get(row) <= self.text_ends.size
+        if row.word >> LABEL_SHIFT >= <uint32_t> self.slots.size:
+            return False
+        if row.word & BY_EVENT:
+            return row.cause < event_count
+        return row.cause <= self.text_ends.size

@@ -50,9 +50,10 @@ class MemoryUse:
 
     async def read(self) -> Memory:
         """Return what the partitions of this process take."""
-        return await asyncio.to_thread(self._read)
+        return await asyncio.to_thread(self.count)
 
-    def _read(self) -> Memory:
+    def count(self) -> Memory:
+        """Return the same, on this thread."""
         resident: Counter[str] = Counter()
         mapped: Counter[str] = Counter()
         audiences: Counter[str] = Counter()

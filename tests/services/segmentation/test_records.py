@@ -158,7 +158,7 @@ def test_a_run_is_kept_as_its_changes_one_by_one() -> None:
     assert whole.find("c", 4) == Change(11, 0, Cause.EVENT, "event-41", 1)
 
 
-def test_a_change_takes_24_bytes_of_a_file_and_a_person_8_of_memory(tmp_path: Path) -> None:
+def test_a_change_takes_28_bytes_of_a_file_and_a_person_12_of_memory(tmp_path: Path) -> None:
     journal, people, changes_each = Journal(tmp_path), 50_000, 8
     records = Records(event_id, journal)
     records.label("a", 1)
@@ -168,6 +168,6 @@ def test_a_change_takes_24_bytes_of_a_file_and_a_person_8_of_memory(tmp_path: Pa
         flips["entered"] = at_ms % 2 == 0
         records.add_run(flips, np.array([1], np.uint32), 0)
     resident, mapped = journal.memory()
-    assert resident < 1.6 * 8 * people + 1000
-    assert mapped < 2.1 * 24 * people * changes_each
+    assert resident < 1.6 * 12 * people + 1000
+    assert mapped < 2.1 * 28 * people * changes_each
     assert records.find("a", people) == Change(6, 7, Cause.EVENT, "event-0", 1)
