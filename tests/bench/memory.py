@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,6 @@ from coterie.log.v1 import transitions_pb2
 from segcore._batch import Batch
 from segcore.rule_json import to_json
 from services.host import report
-from services.host.capacity import Load, needs
 from services.segmentation import acts, saved
 from services.segmentation.domain import Definition
 from services.segmentation.memory import MemoryUse
@@ -73,7 +73,7 @@ def batches(
     events = shared.make_events(options.profiles, options.events)
     past = max(0, options.events - options.live)
     bounds = [*range(0, past, PART), *range(past, options.events, RUN), options.events]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         columns = workload.event_columns(shared, events, start, end)
         yield Batch.from_columns(partition.engine.texts, columns)
 
@@ -126,10 +126,9 @@ def fill(shared: ModuleType, options: argparse.Namespace, directory: Path) -> Pa
 def show(shared: ModuleType, partition: Partition, options: argparse.Namespace) -> None:
     """Print what there is, and what was estimated."""
     found = MemoryUse(Overview(lambda: [partition])).count()
-    rows = [(each.kind, _mebibytes(each.resident_bytes), _mebibytes(each.mapped_bytes)) for each in found.uses]
-    resident = sum(each.resident_bytes for each in found.uses)
-    mapped = sum(each.mapped_bytes for each in found.uses)
-    rows.append(("all", _mebibytes(resident), _mebibytes(mapped)))
+    uses = [(each.kind, each.resident_bytes, each.mapped_bytes) for each in found.uses]
+    uses.append(("all", *(sum(each[place] for each in uses) for place in (1, 2))))
+    rows = [(kind, _mebibytes(resident), _mebibytes(mapped)) for kind, resident, mapped in uses]
     print(report.table(("state", "resident, MiB", "mapped, MiB"), rows))
     print(
         f"the process holds {_mebibytes(_held('RssAnon'))} MiB of its own and"
