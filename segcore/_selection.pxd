@@ -4,12 +4,17 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from segcore._attributes cimport Attributes
 from segcore._bits cimport Bits
+from segcore._decide cimport Verdict
+from segcore._engine cimport LiveEngine
 from segcore._history cimport Events
 from segcore._person cimport Condition
+from segcore._rows cimport RowScan
+from segcore._table cimport Table
 from segcore._texts cimport Texts
 
 
 cdef class Selection:
+    cdef LiveEngine engine
     cdef readonly Texts texts
     cdef readonly Events events
     cdef readonly Attributes attributes
@@ -21,4 +26,13 @@ cdef class Selection:
     cdef object zone
     cdef uint32_t partition
     cdef Py_ssize_t text_count
-    cdef int _decide_all(self, Condition condition, Bits candidates, Bits found) except -1 nogil
+    cdef Py_ssize_t journal_size
+    cdef Py_ssize_t recalled
+    cdef Py_ssize_t frozen
+    cdef object rest
+    cdef int _recall(self, Py_ssize_t end) except -1
+    cdef RowScan _scan(self, rows, Table table, Py_ssize_t first, Py_ssize_t end)
+    cdef int _decide_some(
+        self, Condition condition, Bits candidates, Bits found, Py_ssize_t first, Py_ssize_t end
+    ) except -1 nogil
+    cdef int _decide(self, Condition condition, uint32_t ordinal, Verdict* out) except -1 nogil

@@ -1,22 +1,21 @@
 """One question to the whole history: who makes a rule true, at one instant.
 
 Atoms become bits, one pass over the columns for each; `combine` joins them, 64 profiles at a time.
+A frozen question goes in slices, and rests between two: then its owner lets others have the engine.
 """
 
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from segcore._batch cimport Batch
 from segcore._days cimport Zones
-from segcore._decide cimport PersonRow, Scratch, Verdict
-from segcore._engine cimport LiveEngine
+from segcore._decide cimport PersonRow, Scratch
 from segcore._filter cimport BLOCK_ROWS, BLOCK_WORDS, Filter, program_over
 from segcore._follow cimport Steps
 from segcore._group cimport Group
 from segcore._program cimport Program
-
-from segcore._rows cimport RowScan
-from segcore._table cimport Table
 
 from segcore._follow import following, gather, owners_of
 from segcore.condition_plan import plan_condition
@@ -34,103 +33,161 @@ cdef enum:
     NEGATE = 4
 
 
-cdef Attributes past_attributes(Attributes now, int64_t at_ms):
-    """Return the attributes as changes up to an instant have made them."""
-    cdef Attributes past = Attributes(now.texts, now.owners)
-    cdef Py_ssize_t row
-    past.journal = now.journal
-    for row in range(now.journal.ordinals.size):
-        if now.journal.as_of.get(row) <= at_ms and not now.journal.is_dead(row):
-            past._take(now.owners.owner(now.journal.ordinals.get(row)), row)
-    return past
+cdef enum:
+    # Of each block of a slice: what takes some 30 us of rows, of people, of changes.
+    BLOCK_ORDINALS = 32768
+    BLOCK_PEOPLE = 128
+    BLOCK_CHANGES = 2048
+    # Room for people who come while a frozen question is asked.
+    HEADROOM = 1048576
+
+
+class OutgrownError(Exception):
+    """More people came while a question was asked than it has room for; it is to be asked anew."""
 
 
 cdef class Selection:
     """What is asked must not change while it is asked: no input comes in between.
 
-    With `at_ms` the question is of that instant, after all that time changed at it.
+    With `at_ms` the question is of that instant, after all that time changed at it. A frozen one
+    goes in slices of `frozen` blocks of 4,096 rows. It keeps who is known and what time it is from
+    the start; of people who change while it rests it says nothing that is of use. Who asks it sees
+    to them.
     """
 
-    def __cinit__(self, LiveEngine engine not None, at_ms=None):
+    def __cinit__(self, LiveEngine engine not None, at_ms=None, Py_ssize_t frozen=0):
+        self.engine, self.frozen = engine, frozen
         self.texts, self.events = engine.texts, engine.events
         self.attributes, self.known = engine.attributes, engine.known
         self.past = at_ms is not None
         self.now_ms, self.horizon_ms = engine.now_ms, engine.horizon_ms
+        self.zone, self.partition = engine.zone, engine.partition
+        self.text_count = PY_SSIZE_T_MAX
+        if frozen:
+            self.known = Bits.from_bytes(engine.known.bytes())
+        self.ordinals = (self.known.word_count << 6) + (HEADROOM if frozen else 0)
         if self.past:
             self.now_ms = self.horizon_ms = at_ms
-            self.attributes = past_attributes(engine.attributes, at_ms)
-        self.ordinals = self.known.word_count << 6
-        self.zone, self.partition = engine.zone, engine.partition
+            self.attributes = Attributes(engine.texts, engine.owners)
+            self.attributes.journal = engine.attributes.journal
+            self.journal_size = engine.attributes.journal.ordinals.size
 
     def __enter__(self):
+        cdef Py_ssize_t step = (self.frozen or 32) * BLOCK_CHANGES
         self.text_count = len(self.texts)
+        while self.recalled < self.journal_size:
+            self._recall(min(self.journal_size, self.recalled + step))
+            self.pause()
         return self
 
     def __exit__(self, kind, mistake, trace):
         """Forget the texts that the question brought: it leaves no trace in the engine."""
         self.texts.forget(self.text_count)
 
+    def rest_by(self, rest):
+        """Let `rest` be called between slices, with None, or with what needs no engine meanwhile.
+
+        It returns what that comes to. Others may use the engine until it returns.
+        """
+        self.rest = rest
+
+    def pause(self, work=None):
+        """Rest, if that is wanted; what a slice brought to the dictionary does not outlive it."""
+        if self.rest is None:
+            return None if work is None else work()
+        self.texts.forget(self.text_count)
+        self.text_count = PY_SSIZE_T_MAX
+        done = self.rest(work)
+        self.text_count = len(self.texts)
+        if self.engine.known.word_count << 6 > self.ordinals:
+            raise OutgrownError
+        return done
+
+    cdef int _recall(self, Py_ssize_t end) except -1:
+        """Take changes of attributes up to a row of the journal, as far as they are of the past."""
+        cdef Attributes past = self.attributes
+        cdef Py_ssize_t row
+        for row in range(self.recalled, end):
+            if past.journal.as_of.get(row) <= self.now_ms and not past.journal.is_dead(row):
+                past._take(past.owners.owner(past.journal.ordinals.get(row)), row)
+        self.recalled = end
+        return 0
+
     def having(self, condition):
         """Return the bits of those whose attributes make a condition true."""
-        cdef Filter filter = Filter(condition, self.texts, None, None, self.attributes)
+        cdef Filter filter
         cdef Bits found = Bits()
-        cdef Py_ssize_t first = 0, count
+        cdef Py_ssize_t first = 0, count, end = 0, ordinals = self.known.word_count << 6
         found.resize(self.known.word_count)
         memcpy(found.words, self.known.words, self.known.word_count * 8)
-        with nogil:
-            while first < self.ordinals:
-                count = min(BLOCK_ROWS, self.ordinals - first)
-                filter.run(NULL, first, count, found.words + (first >> 6))
-                first += count
+        while first < ordinals:
+            if first:
+                self.pause()
+            end = ordinals
+            if self.frozen:
+                end = min(ordinals, first + self.frozen * BLOCK_ORDINALS)
+            filter = Filter(condition, self.texts, None, None, self.attributes)
+            with nogil:
+                while first < end:
+                    count = min(BLOCK_ROWS, end - first)
+                    filter.run(NULL, first, count, found.words + (first >> 6))
+                    first += count
         return found
 
-    def scans(self, rows):
-        """Return a scan of each table for the rows of `rows`: by type, `where` and rolling age."""
-        cdef list scans = []
+    def parts(self, rows, Group group=None, operand=None):
+        """Yield scans, one after the other, of all rows of `rows`: by type, `where` and rolling age.
+
+        With `operand`, which is added up in a group, only of those that have it.
+        """
         cdef Table table
-        cdef Filter where
-        cdef bint of_items = rows.scope is Scope.ITEM
+        cdef RowScan scan
+        cdef Py_ssize_t first, count, step
+        cdef bint of_field = isinstance(operand, EventField | ItemField)
+        cdef bint begun = False
+        for name in sorted(set(rows.types)):
+            table = self.events.table(<uint32_t> self.texts.id_of(name))
+            count = 0 if table is None else table.ordinals.size
+            step = self.frozen * BLOCK_ROWS if self.frozen else max(1, count)
+            for first in range(0, count, step):
+                if begun:
+                    self.pause()
+                begun = True
+                scan = self._scan(rows, table, first, min(count, first + step))
+                if of_field:
+                    present = Compare(Comparison.NE, operand, Literal(None, None))
+                    scan.field = Filter(present, self.texts, self.events, table, None)
+                    if not scan.field.is_column:
+                        continue
+                elif operand is not None:
+                    group.operand = program_over(self.texts, compile_value(operand))
+                yield scan
+
+    cdef RowScan _scan(self, rows, Table table, Py_ssize_t first, Py_ssize_t end):
+        """Return a scan of some rows of a table, from the beginning of a block on."""
+        cdef RowScan scan
+        cdef Filter where = None
         cdef int64_t after_ms = INT64_MIN, until_ms = self.now_ms if self.past else INT64_MAX
         if rows.last_ms is not None:
             after_ms = self.horizon_ms - <int64_t> rows.last_ms
         if rows.older_ms is not None:
             until_ms = min(until_ms, self.horizon_ms - <int64_t> rows.older_ms)
-        for name in sorted(set(rows.types)):
-            table = self.events.table(<uint32_t> self.texts.id_of(name))
-            if table is None:
-                continue
-            where = None
-            if rows.where is not None:
-                where = Filter(rows.where, self.texts, self.events, table, None)
-            scans.append(RowScan(self.events, table, of_items, where, after_ms, until_ms))
-        return scans
+        if rows.where is not None:
+            where = Filter(rows.where, self.texts, self.events, table, None)
+        scan = RowScan(self.events, table, rows.scope is Scope.ITEM, where, after_ms, until_ms)
+        scan.row, scan.row_count = first, end
+        return scan
 
     def counts(self, rows, exact_to):
         """Return how many rows each profile has, told apart up to `exact_to`."""
         cdef Group group = Group(self.ordinals, exact_to)
-        group.add(lambda: self.scans(rows))
+        group.add(lambda: self.parts(rows))
         return group
 
     def sums(self, rows, operand):
         """Return what `operand` of each profile's rows adds up to."""
         cdef Group group = Group(self.ordinals, None)
-        if isinstance(operand, EventField | ItemField):
-            group.add(lambda: self._with_column(self.scans(rows), operand))
-        else:
-            group.operand = program_over(self.texts, compile_value(operand))
-            group.add(lambda: self.scans(rows))
+        group.add(lambda: self.parts(rows, group, operand))
         return group
-
-    def _with_column(self, list scans, operand):
-        """Return those scans whose table has the field, and let them read its column."""
-        cdef RowScan scan
-        cdef list having = []
-        present = Compare(Comparison.NE, operand, Literal(None, None))
-        for scan in scans:
-            scan.field = Filter(present, self.texts, self.events, scan.table, None)
-            if scan.field.is_column:
-                having.append(scan)
-        return having
 
     def following(self, rows):
         """Return the bits of those who have a row that the one test in `follows` leaves."""
@@ -143,16 +200,19 @@ cdef class Selection:
         self._gather(rows, firsts, among)
         if follow.absent:
             among = owners_of(firsts, self.known.word_count)
+        self.pause()
         self._gather(follow.then, thens, among)
-        return following(
-            firsts, thens, follow.within_ms if bounded else 0, bounded, follow.absent,
-            rows.key is not None, self.horizon_ms, self.known.word_count,
+        return self.pause(
+            lambda: following(
+                firsts, thens, follow.within_ms if bounded else 0, bounded, follow.absent,
+                rows.key is not None, self.horizon_ms, self.known.word_count,
+            )
         )
 
     def _gather(self, rows, Steps steps, Bits among):
         cdef RowScan scan
         cdef uint64_t first_row
-        for scan in self.scans(rows):
+        for scan in self.parts(rows):
             if rows.key is not None:
                 present = Compare(Comparison.NE, rows.key, Literal(None, None))
                 scan.field = Filter(present, self.texts, self.events, scan.table, None)
@@ -161,49 +221,98 @@ cdef class Selection:
             first_row = (<uint64_t> scan.table.type_id << 1 | scan.of_items) << 33
             gather(scan, steps, first_row, among)
 
+    def condition(self, expression):
+        """Return what decides a condition for one person; until the question rests."""
+        return Condition(
+            plan_condition(expression), self.texts, self.events, self.attributes,
+            Zones(self.texts, self.zone), Scratch(), self.partition,
+        )
+
     def deciding(self, expression):
         """Return the bits of those whose whole person makes a condition true, one by one."""
-        plan = plan_condition(expression)
-        cdef Condition condition = Condition(
-            plan, self.texts, self.events, self.attributes, Zones(self.texts, self.zone),
-            Scratch(), self.partition,
-        )
+        cdef Condition condition = self.condition(expression)
         cdef Bits found = Bits()
         cdef Bits candidates = self.known
+        cdef Py_ssize_t first = 0, end, step, words = self.known.word_count
         if not (condition.at_birth or condition.attributes):
-            candidates = self.counts(Rows(Scope.EVENT, plan.types), 0).passing(1, 1, False)
-        found.resize(self.known.word_count)
-        with nogil:
-            self._decide_all(condition, candidates, found)
+            types = plan_condition(expression).types
+            candidates = self.counts(Rows(Scope.EVENT, types), 0).passing(1, 1, False)
+        step = self.frozen * (BLOCK_PEOPLE >> 6) if self.frozen else max(1, words)
+        found.resize(words)
+        for first in range(0, words, step):
+            if self.frozen:
+                self.pause()
+                condition = self.condition(expression)
+            end = min(words, first + step)
+            with nogil:
+                self._decide_some(condition, candidates, found, first, end)
         return found
 
-    cdef int _decide_all(self, Condition condition, Bits candidates, Bits found) except -1 nogil:
+    cdef int _decide_some(
+        self, Condition condition, Bits candidates, Bits found, Py_ssize_t first, Py_ssize_t end
+    ) except -1 nogil:
+        """Decide for the candidates of some words of bits."""
         cdef Verdict verdict
         cdef Py_ssize_t word
         cdef uint64_t left
         cdef uint32_t ordinal
-        cdef int64_t count, kept, index
-        cdef PersonRow* rows
-        for word in range(min(candidates.word_count, self.known.word_count)):
+        for word in range(first, min(end, candidates.word_count)):
             left = candidates.words[word] & self.known.words[word]
             while left:
                 ordinal = <uint32_t> (word << 6 | lowest_bit(left))
                 left &= left - 1
-                count = condition.gather(ordinal, self.horizon_ms)
-                if self.past:
-                    rows, kept = condition.scratch.rows, 0
-                    for index in range(count):
-                        if rows[index].occurred_ms <= self.now_ms:
-                            rows[kept] = rows[index]
-                            kept += 1
-                    count = kept
-                condition.read_attributes(ordinal)
-                condition.decide(
-                    ordinal, condition.scratch.rows, count, self.horizon_ms, &verdict
-                )
+                self._decide(condition, ordinal, &verdict)
                 if verdict.holds:
                     found.words[word] |= <uint64_t> 1 << (ordinal & 63)
         return 0
+
+    cdef int _decide(self, Condition condition, uint32_t ordinal, Verdict* out) except -1 nogil:
+        """Decide for one person, of the past by the rows that there were."""
+        cdef int64_t count = condition.gather(ordinal, self.horizon_ms), kept = 0, index
+        cdef PersonRow* rows = condition.scratch.rows
+        if self.past:
+            for index in range(count):
+                if rows[index].occurred_ms <= self.now_ms:
+                    rows[kept] = rows[index]
+                    kept += 1
+            count = kept
+        condition.read_attributes(ordinal)
+        condition.decide(ordinal, rows, count, self.horizon_ms, out)
+        return 0
+
+    def holds(self, Condition condition, uint32_t ordinal, members):
+        """Tell whether a condition holds for one person, who is in these audiences."""
+        cdef Verdict verdict
+        cdef Py_ssize_t row
+        if self.past:
+            for row in self.attributes.rows_of(ordinal):
+                if self.attributes.journal.as_of.get(row) <= self.now_ms:
+                    self.attributes._take(ordinal, row)
+        condition.set_members(members)
+        with nogil:
+            self._decide(condition, ordinal, &verdict)
+        return bool(verdict.holds)
+
+    def forget(self, Py_ssize_t text_count):
+        """Let go of texts that conditions brought since there were so many."""
+        self.texts.forget(text_count)
+
+    def people_of(self, Batch batch not None):
+        """Return the ordinals of a batch's events that are known, each once."""
+        cdef Py_ssize_t place
+        cdef set found = set()
+        for place in range(batch.size):
+            if self.known.get(batch.rows[place].ordinal):
+                found.add(batch.rows[place].ordinal)
+        return found
+
+    def replace(self, Bits found, Bits touched, Bits held):
+        """Let `held` say of those who were touched what `found` says of others."""
+        cdef Py_ssize_t word
+        for word in range(min(found.word_count, touched.word_count)):
+            found.words[word] &= ~touched.words[word]
+            if word < held.word_count:
+                found.words[word] |= held.words[word] & touched.words[word]
 
     def combine(self, code, depth, atoms):
         """Return the bits of the known profiles for which a program over atoms is true."""

@@ -59,7 +59,7 @@ def select_bits(
     """
     check_rule(rule)
     with Selection(engine, at_ms) as selection:
-        return _Question(engine, selection, progress).answer(rule)
+        return Question(engine, selection, progress).answer(rule)
 
 
 def select(
@@ -97,7 +97,7 @@ def preview(
     """
     found = Set.from_bits(select_bits(engine, rule, progress=progress))
     overlaps = {
-        audience_id: found.common(Set.from_bits(_members(engine, audience_id)))
+        audience_id: found.common(Set.from_bits(members_of(engine, audience_id)))
         for audience_id in others
     }
     return Preview(found.count, overlaps, sample_of(found.ids(), sample_size))
@@ -116,7 +116,7 @@ def sample_of(ids: array[int], size: int) -> tuple[int, ...]:
     return tuple(int(ordinal) for ordinal in ordinals[np.argsort(hashes)])
 
 
-def _members(engine: DefinitionEngine, audience_id: str) -> Bits:
+def members_of(engine: DefinitionEngine, audience_id: str) -> Bits:
     """Return the members now; KeyError unless the audience is active."""
     audience = engine.audience_by_id[audience_id]
     if not audience.active:
@@ -156,22 +156,29 @@ def _is_of_attributes(condition: Expression) -> bool:
 
 
 @dataclass(slots=True)
-class _Question:
-    """What was found for one question, so that nothing is found twice."""
+class Question:
+    """What was found for one question, so that nothing is found twice.
+
+    Audiences that are in neither `members` nor, of the past, `rules` are asked of the engine.
+    """
 
     engine: DefinitionEngine
     selection: Selection
     progress: Progress | None
+    members: Mapping[str, Bits] = field(default_factory=dict)
+    rules: Mapping[str, Expression] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     found: dict[str, Bits] = field(default_factory=dict)
 
     def answer(self, rule: Expression) -> Bits:
+        """Return the bits of those for whom a rule holds."""
         atoms, code, depth = take_apart(rule, _as_asked, _is_of_attributes)
         compared = [atom for atom in atoms if isinstance(atom, _Compared)]
         shared = _by_leaf(compared, across_rules=self.selection.past)
         found = []
         for number, atom in enumerate(atoms):
             found.append(self._atom(atom, shared))
+            self.selection.pause()
             if self.progress is not None:
                 self.progress((number + 1) / (len(atoms) + 1))
         return self.selection.combine(code, depth, found)
@@ -187,10 +194,13 @@ class _Question:
         return self.selection.deciding(atom) if rows is None else self.selection.following(rows)
 
     def _member(self, audience_id: str) -> Bits:
+        if audience_id in self.members:
+            return self.members[audience_id]
         if not self.selection.past:
-            return _members(self.engine, audience_id)
+            return members_of(self.engine, audience_id)
         if audience_id not in self.found:
-            rule = self.engine.audience_by_id[audience_id].rule
+            rule = self.rules.get(audience_id)
+            rule = self.engine.audience_by_id[audience_id].rule if rule is None else rule
             self.found[audience_id] = self.answer(rule)
         return self.found[audience_id]
 
