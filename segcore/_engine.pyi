@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore._batch import Batch
+from segcore._bits import Bits
 from segcore._texts import Texts
 from segcore.changes import Change
 from segcore.history import Event, History, PropertyValue
@@ -13,6 +14,8 @@ class LiveEngine:
     def __init__(self, directory: object = None, partition: int = 0, zone: str = "UTC") -> None: ...
     @property
     def texts(self) -> Texts: ...
+    @property
+    def known(self) -> Bits: ...
     @property
     def partition(self) -> int: ...
     @property

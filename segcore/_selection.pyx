@@ -73,7 +73,7 @@ cdef class Selection:
             self.journal_size = engine.attributes.journal.ordinals.size
 
     def __enter__(self):
-        cdef Py_ssize_t step = (self.frozen or 32) * BLOCK_CHANGES
+        cdef Py_ssize_t step = (self.frozen or 8) * BLOCK_CHANGES
         self.text_count = len(self.texts)
         while self.recalled < self.journal_size:
             self._recall(min(self.journal_size, self.recalled + step))
@@ -199,8 +199,7 @@ cdef class Selection:
             among = self.counts(follow.then, 0).passing(1, 1, False)
         self._gather(rows, firsts, among)
         if follow.absent:
-            among = owners_of(firsts, self.known.word_count)
-        self.pause()
+            among = self.pause(lambda: owners_of(firsts, self.known.word_count))
         self._gather(follow.then, thens, among)
         return self.pause(
             lambda: following(

@@ -10,12 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore._batch import Batch
 from segcore._definitions import DefinitionEngine
-from segcore.changes import Definition
+from segcore.changes import Change, Definition, Departed, Merged
+from segcore.frozen import SLICE_BLOCKS, FrozenQuestion
+from segcore.history import Event, PropertyValue
+from segcore.rule import Expression
 from segcore.rule_json import from_json, to_json
 
 FORMAT = 2
@@ -26,10 +33,92 @@ class Engine(DefinitionEngine):
     """The state of one partition; see `LiveEngine` for what comes in and what is asked.
 
     `PeopleEngine` says how a person leaves it for another partition's, and comes;
-    `DefinitionEngine` how audiences come to be.
+    `DefinitionEngine` how audiences come to be. Before a person changes the questions that are
+    `open` hear of it.
     """
 
-    __slots__ = ()
+    __slots__ = ("open",)
+
+    def __init__(
+        self, directory: Path | None = None, partition: int = 0, zone: str = "UTC"
+    ) -> None:
+        del directory, partition, zone  # `__cinit__` has taken them
+        self.open: list[FrozenQuestion] = []
+
+    def ask(
+        self, rule: Expression, at_ms: int | None = None, blocks: int = SLICE_BLOCKS
+    ) -> FrozenQuestion:
+        """Return a question that is answered as of now, whatever comes; see there."""
+        question = FrozenQuestion(self, rule, at_ms, blocks)
+        self.open.append(question)
+        return question
+
+    def close(self, question: FrozenQuestion) -> None:
+        """Let a question be over, answered or not."""
+        self.open.remove(question)
+
+    def _touch(self, *ordinals: int) -> None:
+        for question in self.open:
+            question.touch(ordinals)
+
+    def ensure_profile(self, ordinal: int) -> list[Change]:
+        """Do as `LiveEngine`."""
+        self._touch(ordinal)
+        return super().ensure_profile(ordinal)
+
+    def add_event(self, ordinal: int, event: Event) -> list[Change]:
+        """Do as `LiveEngine`."""
+        self._touch(ordinal)
+        return super().add_event(ordinal, event)
+
+    def apply(self, batch: Batch, first: int = 0, end: int | None = None) -> NDArray[np.void]:
+        """Do as `LiveEngine`."""
+        for question in self.open:
+            question.touch_run(batch)
+        return super().apply(batch, first, end)
+
+    def apply_told(self, batch: Batch, first: int) -> tuple[list[tuple[Change, int]], int]:
+        """Do as `LiveEngine`."""
+        for question in self.open:
+            question.touch_run(batch)
+        return super().apply_told(batch, first)
+
+    def set_attributes(
+        self,
+        ordinal: int,
+        values: Mapping[str, PropertyValue | None],
+        as_of_ms: int,
+        arrival: int = 0,
+        came_with: str = "",
+    ) -> list[Change]:
+        """Do as `LiveEngine`."""
+        self._touch(ordinal)
+        return super().set_attributes(ordinal, values, as_of_ms, arrival, came_with)
+
+    def merge(self, winner: int, loser: int) -> Merged:
+        """Do as `PeopleEngine`."""
+        self._touch(winner, loser)
+        return super().merge(winner, loser)
+
+    def divide(self, ordinal: int, new_ordinal: int, identifiers: Iterable[str]) -> list[Change]:
+        """Do as `PeopleEngine`."""
+        self._touch(ordinal, new_ordinal)
+        return super().divide(ordinal, new_ordinal, identifiers)
+
+    def erase(self, ordinal: int) -> list[Change]:
+        """Do as `PeopleEngine`."""
+        self._touch(ordinal)
+        return super().erase(ordinal)
+
+    def forget(self, ordinal: int) -> Departed:
+        """Do as `PeopleEngine`."""
+        self._touch(ordinal)
+        return super().forget(ordinal)
+
+    def take_in(self, ordinal: int, departed: Departed) -> None:
+        """Do as `PeopleEngine`."""
+        self._touch(ordinal)
+        super().take_in(ordinal, departed)
 
     def dump(self) -> dict[str, bytes]:
         """Return the whole state in named sections; what lies in files is there by its length."""

@@ -23,8 +23,8 @@ Rest = Callable[[Callable[[], Any] | None], Any]
 """Gives the engine back for a while, and does meanwhile what needs none, if anything."""
 
 _Test = Callable[[int, frozenset[str]], bool]
-SLICE_BLOCKS = 32
-"""Blocks of 4,096 rows of a slice, or what takes as long: some one to two milliseconds."""
+SLICE_BLOCKS = 8
+"""Blocks of 4,096 rows of a slice, or what takes as long: 3 ms where rows have a few lines."""
 
 _ASKED = ""
 """The rule itself among those of audiences."""
@@ -33,10 +33,9 @@ _ASKED = ""
 class FrozenQuestion:
     """Who makes a rule true when this is made, or did at `at_ms`.
 
-    Whoever owns the engine says here, before it changes, whose inputs come (`touch`, `touch_run`)
-    until there is an answer; time may pass without that. All calls that touch the engine are under
-    the owner's lock, `rest` of `answer` gives it back for a while.
-    Raises as `select_bits`.
+    Made by `Engine.ask`; the engine says here whose inputs come next, until it is closed. Time may
+    pass without that. All calls are under the lock of the engine's owner, and `rest` gives it back
+    for a while. Raises as `select_bits`.
     """
 
     def __init__(

@@ -6,7 +6,6 @@ Not safe for threads by itself: the stage writes and calls read under `lock`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 
 from pyroaring import BitMap
@@ -14,6 +13,7 @@ from pyroaring import BitMap
 from segcore import Change as Flip
 from segcore import Engine, Event, PropertyValue
 from segcore._batch import Batch
+from segcore._bits import Bits
 from segcore._catalog import Catalog
 from segcore._event_ids import event_id
 from segcore._journal import Journal
@@ -30,6 +30,7 @@ from services.segmentation.domain import (
 from services.segmentation.ranks import Ranks, RunChanges
 from services.segmentation.records import Records
 from services.segmentation.transitions import Transition, of_many
+from services.segmentation.turns import Turns
 from services.segmentation.versions import Versions
 from services.segmentation.witnessing import Course, Witnessing
 
@@ -45,7 +46,7 @@ class Partition:
         self, number: int, engine: Engine | None = None, journal: Journal | None = None
     ) -> None:
         self.number = number
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self.engine = engine or Engine()
         self.records = Records(lambda event: event_id(self.engine, event), journal)
         self.versions = Versions(lambda: self.engine, self.records)
@@ -308,10 +309,9 @@ class Partition:
             return BitMap()
         return self.versions.builds.members(audience_id)
 
-    def everybody(self) -> BitMap:
-        """Return the ordinals of all profiles that are here: none that went into another one."""
-        people = BitMap(range(1, self.last_ordinal + 1))
-        return people - BitMap(self.redirects) - BitMap(self.departures)
+    def everybody(self) -> Bits:
+        """Return a copy of who is here: no one that went into another one."""
+        return Bits.from_bytes(self.engine.known.bytes())
 
     def _drop_records(self, ordinal: int) -> None:
         self.records.drop_person(ordinal)

@@ -17,8 +17,7 @@ from services.segmentation.partition import Partition
 from services.segmentation.selection import Progress, select
 
 SELECTORS = 1
-"""One at a time: a preview uses all that one core has, and live traffic waits for it."""
-
+"""One at a time: a preview uses all that one core has; live traffic waits for a slice of it."""
 
 STEP = 0.05
 """Share of the work between two messages: twenty are enough for a bar."""
@@ -95,18 +94,19 @@ def _part(
     partition: Partition, rule: Expression, wanted: PreviewWanted, progress: Progress
 ) -> Preview:
     """Return what a rule comes to in one partition."""
-    with partition.lock:
-        members = select(partition, rule, wanted.at_ms, progress)
-        sampled = sample_of(array("I", members), wanted.sample_size)
-        others = [partition.members(each) for each in wanted.audience_ids]
-        return Preview(
-            len(members),
-            len(partition.everybody()),
-            tuple(sorted(profile_id(partition.number, it) for it in sampled)),
-            tuple((len(each), each.intersection_cardinality(members)) for each in others),
-            partition.log_time_ms if wanted.at_ms is None else wanted.at_ms,
-            f"{partition.number}:{partition.facts_seq}",
-        )
+    found = select(
+        partition, rule, wanted.at_ms, audience_ids=wanted.audience_ids, progress=progress
+    )
+    members = found.members
+    sampled = sample_of(array("I", members), wanted.sample_size)
+    return Preview(
+        len(members),
+        found.people_count,
+        tuple(sorted(profile_id(partition.number, it) for it in sampled)),
+        tuple((len(each), each.intersection_cardinality(members)) for each in found.audiences),
+        found.log_time_ms if wanted.at_ms is None else wanted.at_ms,
+        f"{partition.number}:{found.facts_seq}",
+    )
 
 
 def _united(parts: Sequence[Preview], sample_size: int) -> Preview:

@@ -16,7 +16,7 @@ from segcore.rule_json import from_json
 from services.kit.errors import NotFound
 from services.segmentation.overview import Overview, revision_of
 from services.segmentation.selection import select
-from services.segmentation.sets import SetTree, audiences_of, people_of
+from services.segmentation.sets import SetTree, audiences_of, held_for, people_of
 
 SELECTORS = 2
 """Threads of their own for what is computed over everybody: it takes none from other reads."""
@@ -76,16 +76,25 @@ class Reads:
     def _check(
         self, people: Sequence[int], audience_ids: Sequence[str]
     ) -> tuple[list[list[int] | None], str]:
-        found: list[list[int] | None] = []
         with self._overview.held() as partitions:
             members = [[each.members(it) for it in audience_ids] for each in partitions]
-            for person in people:
-                indexes = None
-                with suppress(NotFound), self._overview.found(person) as (partition, ordinal):
-                    sets = members[partition.number]
-                    indexes = [place for place, each in enumerate(sets) if ordinal in each]
-                found.append(indexes)
-            return found, revision_of(partitions)
+            places = [self._place(person) for person in people]
+            revision = revision_of(partitions)
+        found: list[list[int] | None] = []
+        for place in places:
+            sets = [] if place is None else members[place[0]]
+            found.append(
+                None
+                if place is None
+                else [index for index, each in enumerate(sets) if place[1] in each]
+            )
+        return found, revision
+
+    def _place(self, person: int) -> tuple[int, int] | None:
+        """Return where a person is now, as (number of the partition, ordinal); None for nobody."""
+        with suppress(NotFound), self._overview.found(person) as (partition, ordinal):
+            return partition.number, ordinal
+        return None
 
     def _members(self, audience_id: str) -> People:
         with self._overview.held() as partitions:
@@ -93,14 +102,17 @@ class Reads:
             return People(parts, revision_of(partitions))
 
     def _selected(self, rule: Expression, at_ms: int) -> People:
-        with self._overview.held() as partitions:
-            parts = [(each.number, select(each, rule, at_ms)) for each in partitions]
-            return People(parts, revision_of(partitions))
+        found = [(each, select(each, rule, at_ms)) for each in self._overview.partitions()]
+        return People(
+            [(each.number, answer.members) for each, answer in found],
+            ",".join(f"{each.number}:{answer.facts_seq}" for each, answer in found),
+        )
 
     def _combine(self, tree: SetTree) -> People:
         with self._overview.held() as partitions:
-            parts = [(each.number, people_of(tree, each)) for each in partitions]
-            return People(parts, revision_of(partitions))
+            held = [(each.number, held_for(tree, each)) for each in partitions]
+            revision = revision_of(partitions)
+        return People([(number, people_of(tree, each)) for number, each in held], revision)
 
     def _overlap(self, audience_ids: Sequence[str]) -> tuple[list[list[int]], str]:
         size = len(audience_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -10,6 +10,7 @@ from typing import assert_never
 
 from pyroaring import BitMap
 
+from segcore._bits import Bits
 from services.segmentation.partition import Partition
 
 NODE_LIMIT = 100
@@ -62,16 +63,30 @@ def audiences_of(tree: SetTree) -> Iterator[str]:
             assert_never(tree)
 
 
-def people_of(tree: SetTree, partition: Partition) -> BitMap:
-    """Return the ordinals of a set in a partition, which the caller holds."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a set is made of, as of one position: members by audience, and everybody."""
+
+    members: Mapping[str, BitMap]
+    everybody: Bits
+
+
+def held_for(tree: SetTree, partition: Partition) -> Held:
+    """Return what a set is made of in a partition, which the caller holds."""
+    members = {each: partition.members(each) for each in set(audiences_of(tree))}
+    return Held(members, partition.everybody())
+
+
+def people_of(tree: SetTree, held: Held) -> BitMap:
+    """Return the ordinals of a set in a partition."""
     match tree:
         case Members(audience_id):
-            return partition.members(audience_id)
+            return held.members[audience_id]
         case Every(sets):
-            return reduce(and_, [people_of(each, partition) for each in sets])
+            return reduce(and_, [people_of(each, held) for each in sets])
         case Some(sets):
-            return reduce(or_, [people_of(each, partition) for each in sets])
+            return reduce(or_, [people_of(each, held) for each in sets])
         case Others(of):
-            return partition.everybody() - people_of(of, partition)
+            return BitMap.deserialize(held.everybody.to_portable()) - people_of(of, held)
         case _:
             assert_never(tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,10 +13,8 @@ from plays import Play
 from world import World
 
 from segcore._selection import OutgrownError
-from segcore.changes import Change
 from segcore.engine import Engine
-from segcore.frozen import FrozenQuestion
-from segcore.history import Event, PropertyValue
+from segcore.history import Event
 from segcore.reference import evaluate
 from segcore.rule import (
     MICRO,
@@ -47,47 +45,7 @@ slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 class Asked(World):
-    """A world in which a question is told whom the next input is about."""
-
-    question: FrozenQuestion | None = None
-
-    def touch(self, *ordinals: int) -> None:
-        if self.question is not None:
-            self.question.touch(ordinals)
-
-    def given(self, ordinal: int, event: Event) -> list[Change]:
-        self.touch(ordinal)
-        return super().given(ordinal, event)
-
-    def batch(self, drawn: Sequence[tuple[int, int, Event]]) -> None:
-        self.touch(*(ordinal for ordinal, _, _ in drawn))
-        super().batch(drawn)
-
-    def attributes(
-        self,
-        ordinal: int,
-        values: Mapping[str, PropertyValue | None],
-        as_of_ms: int,
-        came_with: str = "",
-    ) -> None:
-        self.touch(ordinal)
-        super().attributes(ordinal, values, as_of_ms, came_with)
-
-    def merge(self, winner: int, loser: int) -> None:
-        self.touch(winner, loser)
-        super().merge(winner, loser)
-
-    def divide(self, ordinal: int, new_ordinal: int, identifiers: Sequence[str]) -> None:
-        self.touch(ordinal)
-        super().divide(ordinal, new_ordinal, identifiers)
-
-    def erase(self, ordinal: int) -> None:
-        self.touch(ordinal)
-        super().erase(ordinal)
-
-    def travel(self, ordinal: int) -> int:
-        self.touch(ordinal)
-        return super().travel(ordinal)
+    """A world in which somebody asks for the members of unsaved rules."""
 
     def members_of(self, rule: Expression, at_ms: int | None) -> set[int]:
         """Return the members of an unsaved rule by the reference, now or at an instant before."""
@@ -110,7 +68,8 @@ def _play(play: Play, step_count: int) -> None:
     rule = play.rule(*world.active)
     at_ms = world.now_ms - play.pick(0, 1, 4, 10, 30) if play.pick(0, 1) else None
     wanted = world.members_of(rule, at_ms)
-    world.question = FrozenQuestion(world.engine, rule, at_ms, blocks=1)
+    engine = world.engine
+    question = engine.ask(rule, at_ms, blocks=1)
     rests = 0
 
     def rest(work: Callable[[], Any] | None) -> Any:
@@ -120,8 +79,9 @@ def _play(play: Play, step_count: int) -> None:
             play.step()
         return None if work is None else work()
 
-    assert set(world.question.answer(rest).ids()) == wanted
-    world.question = None
+    assert set(question.answer(rest).ids()) == wanted
+    engine.close(question)
+    assert not engine.open
     world.check(None, [])
 
 
@@ -222,13 +182,12 @@ def test_long_histories_are_read_in_slices(rule: Expression, at_ms: int | None) 
         for each, history in histories.items()
         if evaluate(rule, _until(history, now_ms), now_ms, lambda _: False, profile_id=each)
     }
-    question = FrozenQuestion(engine, rule, at_ms, blocks=1)
+    question = engine.ask(rule, at_ms, blocks=1)
     rests: list[int] = []
 
     def rest(work: Callable[[], Any] | None) -> Any:
         for k in range(20):
             ordinal = 1 + (len(rests) * 977 + k * 131) % (PEOPLE + 50)
-            question.touch([ordinal, ordinal + 1])
             for copy in range(4):
                 engine.add_event(
                     ordinal,
@@ -258,7 +217,7 @@ def test_more_people_than_there_is_room_for_end_the_question() -> None:
     engine = Engine()
     engine.advance(100_000, inclusive=True)
     engine.add_event(1, _event(0))
-    question = FrozenQuestion(engine, at_least(1, VIEW))
+    question = engine.ask(at_least(1, VIEW))
 
     def rest(work: Callable[[], Any] | None) -> Any:
         engine.ensure_profile(2_000_000)
@@ -280,5 +239,5 @@ def test_a_question_that_is_given_up_leaves_no_trace(data: st.DataObject) -> Non
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        FrozenQuestion(engine, rule).answer(rest)
+        engine.ask(rule).answer(rest)
     assert engine.state_hash() == before
