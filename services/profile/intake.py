@@ -12,15 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from coterie.profile.v1 import columns_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import schema_pb2
 from services.kit.errors import DomainError, InvalidArgument, invalid_field
+from services.kit.rpc.status import malformed
 from services.profile import checks, column_packs, limits
+from services.profile.arrivals import Arrivals, Messages, RequestForm
 from services.profile.backlog import Backlog
 from services.profile.checks import DeclaredKinds
-from services.profile.columns import expand
+from services.profile.columns import check_way, expand
 from services.profile.packing import Body, Packer
 from services.profile.stamps import Stamps
 
@@ -62,7 +65,25 @@ class Gateway:
         self._backlog = backlog
         self._declared = declared
         self._traceparent = traceparent
+        self._form = RequestForm()
         self._underway: set[asyncio.Future[Receipt]] = set()
+
+    def take_request(self, payload: bytes) -> asyncio.Future[Receipt]:
+        """Take a batch as it came, which is an IngestRequest or an IngestBatchRequest.
+
+        Raises what `take` and `take_columns` do, and InvalidArgument for malformed bytes.
+        """
+        arrived = self._form.read(payload, self._declared())
+        if arrived is not None:
+            return self._take(arrived)
+        try:
+            request = pb.IngestRequest.FromString(payload)
+        except DecodeError:
+            raise malformed() from None
+        check_way(request)
+        if request.HasField("columns"):
+            return self.take_columns(request.columns)
+        return self.take(request.inputs)
 
     def take(self, inputs: Sequence[pb.IngestInput]) -> asyncio.Future[Receipt]:
         """Check a batch and begin to append it; the answer goes on when its caller is cancelled.
@@ -70,9 +91,12 @@ class Gateway:
         Raises InvalidArgument for an empty batch or one over the limit, and Exhausted where the
         backlog is full and the batch holds no consent.
         """
+        return self._take(Messages(inputs))
+
+    def _take(self, inputs: Arrivals) -> asyncio.Future[Receipt]:
         _check_size(len(inputs))
         full = self._backlog.refusal()
-        if full is not None and not any(item.HasField("consent") for item in inputs):
+        if full is not None and not inputs.has_consent():
             raise full
         batch = Batch(self._stamps, self._declared(), Packer(self._traceparent()), full)
         refused = batch.add_all(inputs)
@@ -159,16 +183,21 @@ class Batch:
         self._full = full
         stamps.begin()
 
-    def add_all(self, inputs: Sequence[pb.IngestInput]) -> list[Refusal]:
+    def add_all(self, inputs: Arrivals) -> list[Refusal]:
         """Add each input that is right; return the others."""
-        refused = []
-        add = self._add
-        for index, item in enumerate(inputs):
+        refused: list[Refusal] = []
+        index = 0
+        while True:
+            if self._full is None:
+                index = inputs.pass_events(self.packer, index, self._stamps.last_ms)
+            if index == len(inputs):
+                return refused
+            item = inputs.at(index)
             try:
-                add(item)
+                self._add(item)
             except DomainError as error:
                 refused.append(Refusal(index, checks.input_id(item), error))
-        return refused
+            index += 1
 
     def _add(self, item: pb.IngestInput) -> None:
         kind = item.WhichOneof("input")

@@ -10,7 +10,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, NoReturn, ParamSpec, TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -28,9 +28,18 @@ log = structlog.get_logger("rpc")
 Call: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 LATE_TEXT = "the call took longer than its deadline"
 FRAMES_LOGGED = 6
 """How deep a logged failure points into the code: places only, since texts may hold data."""
+
+
+def takes_bytes(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Mark a servicer's method that reads the bytes of its requests itself."""
+    method.takes_bytes = True  # type: ignore[attr-defined]
+    return method
 
 
 class Edge(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -147,8 +156,9 @@ def _wrap(edge: Edge, name: str, handler: Handler) -> Handler:
         "stream" if streaming else "unary"
         for streaming in (handler.request_streaming, handler.response_streaming)
     )
-    parse = _parser(handler.request_deserializer)
-    method = _Method(edge, name, getattr(handler, shape), parse)
+    behavior = getattr(handler, shape)
+    parse = _parser(None if hasattr(behavior, "takes_bytes") else handler.request_deserializer)
+    method = _Method(edge, name, behavior, parse)
     make = getattr(grpc, f"{shape}_rpc_method_handler")
     return cast("Handler", make(getattr(method, shape), None, handler.response_serializer))
 
