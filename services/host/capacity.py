@@ -1,7 +1,7 @@
 """What the state of segmentation takes, estimated from what its parts cost.
 
-The costs are those of the kernels' layouts, with what tables keep free; `tests/host` holds the
-estimate to an engine that is filled.
+The costs were measured on the common workload by `tests/bench/memory.py`, with what tables keep
+free; `tests/host` holds the estimate to an engine that is filled.
 """
 
 from __future__ import annotations
@@ -13,31 +13,37 @@ EVENT_BYTES = 56
 EVENT_ID_BYTES = 36
 """Of its id: a UUID in text."""
 PROPERTY_BYTES = 8
-ITEM_BYTES = 36
-"""Of a line: SKU, category, brand, price, quantity, and its place."""
-KNOWN_ID_BYTES = 12
-"""Of an id in the table that tells repeated events: a hash, and the room that tables keep free."""
-ATTRIBUTE_BYTES = 8
+ITEM_BYTES = 28
+"""Of a line: SKU, category, brand, price, quantity."""
+ATTRIBUTE_BYTES = 10
 """Of an attribute's value, for everybody: a code, an instant or a number, and its stamp."""
-CHANGE_BYTES = 40
+ATTRIBUTE_CHANGE_BYTES = 40
 """Of its change in the journal: person, name, value, instant, arrival, origin, the one before."""
-PROFILE_BYTES = 24
-"""Of a person: who the person is now, the newest event, the last transition's number."""
-WINDOW_BYTES = 56
-"""Of a person in a window or a count: a cell, one or two rows' times, and a timer."""
-RECORD_BYTES = 69
-"""Of when and why a person entered or left an audience by something of the person's own: two times,
-version, cause, and the id of the event in text."""
-BITS_OF_ATOM = 1.5
+PROFILE_BYTES = 28
+"""Of a person: the newest event, attribute and change of a membership, how many of these."""
+IDENTIFIER_BYTES = 12
+IDENTIFIER_TEXT_BYTES = 32
+"""Of an identifier that something came with: a place to find it by, and itself with its end."""
+COUNT_BYTES = 65
+"""Of a person in a count or sum: its times, or sum and ring, with the room that tables keep."""
+TIMER_BYTES = 12
+"""Of its timer, for three in four have one."""
+BITS_EACH = 1.5
 """For each person and audience: the audience's bit, and its share of those of its clauses."""
+MEMBERS_BITS = 0.7
+"""For each person and audience: who was a member when it went live, as a set."""
+CHANGE_BYTES = 28
+"""Of a membership that changed: person, audience, instant, cause, the one before."""
+CHANGES_EACH = 0.025
+"""Of an event for each audience: memberships that it changes, and that time changes after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """What there is of a business. `windows` are the different counts and sums of all rules.
 
-    Of the people `active_share` has something in a window at one time, and `moved_share` ever
-    entered or left an audience by something of their own.
+    Of the people `active_share` has something in one of them at one time; `changes` memberships
+    change for each event, by it or by time later.
     """
 
     profiles: int
@@ -45,10 +51,11 @@ class Load:
     audiences: int
     windows: int
     active_share: float
-    moved_share: float
+    changes: float
     attributes: int
     properties: int
     items: float
+    identifiers: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,20 @@ class Need:
 
 
 def needs(load: Load) -> list[Need]:
-    """Return what each kind of state takes, the largest first."""
+    """Return what each kind of state takes, the largest in memory first."""
     people, events = load.profiles, load.events
+    counted = people * load.active_share * load.windows
     event = EVENT_BYTES + EVENT_ID_BYTES + load.properties * PROPERTY_BYTES
+    when = events * load.changes * CHANGE_BYTES + people * load.audiences * MEMBERS_BITS / 8
+    values, texts = people * load.attributes, people * load.identifiers
     found = [
         Need("history", 0, events * (event + load.items * ITEM_BYTES)),
-        Need("ids of events", events * KNOWN_ID_BYTES),
         Need("people", people * PROFILE_BYTES),
-        Need(
-            "attributes",
-            people * load.attributes * ATTRIBUTE_BYTES,
-            people * load.attributes * CHANGE_BYTES,
-        ),
-        Need("counts and windows", people * load.active_share * load.windows * WINDOW_BYTES),
-        Need("members", people * load.audiences * BITS_OF_ATOM / 8),
-        Need("when and why", people * load.moved_share * load.audiences * RECORD_BYTES),
+        Need("identifiers", texts * IDENTIFIER_BYTES, texts * IDENTIFIER_TEXT_BYTES),
+        Need("attributes", values * ATTRIBUTE_BYTES, values * ATTRIBUTE_CHANGE_BYTES),
+        Need("counts and windows", counted * COUNT_BYTES),
+        Need("timers", counted * TIMER_BYTES),
+        Need("members and clauses", people * load.audiences * BITS_EACH / 8),
+        Need("when and why", 0, when),
     ]
-    return sorted(found, key=lambda each: -each.resident - each.mapped)
+    return sorted(found, key=lambda each: (-each.resident, -each.mapped))

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from segcore import Engine
+from segcore._resident import resident
 from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
 
@@ -77,16 +78,20 @@ class MemoryUse:
 
 
 def _engine_uses(engine: Engine) -> dict[str, int]:
-    """Return what the engine takes: histories and texts by family, what decides rules by kind."""
+    """Return what the engine takes: histories by family, what decides rules by kind."""
     columns = engine.columns.memory()
     uses: Counter[str] = Counter({f"{MAPPED}histories": columns.pop("files", 0)})
     uses.update(columns)
-    uses.update(engine.memory())
+    uses.update(resident(engine))
+    others = engine.memory()
+    uses.update({"timers": others["timers"], "members": others["audiences"]})
     for node in engine.nodes:
         if node is not None:
+            bits = sum(signal.bits.memory() for signal in node.signals_of())
             kind = _KINDS.get(type(node).__name__)
-            uses[f"clauses/{kind or node.kind}"] += node.memory()
-    return dict(uses)
+            uses["bits of clauses"] += bits
+            uses[f"clauses/{kind or node.kind}"] += node.memory() - bits
+    return {kind: size for kind, size in uses.items() if size}
 
 
 def _own_uses(partition: Partition) -> dict[str, int]:

@@ -24,6 +24,7 @@ from types import ModuleType
 
 from coterie.log.v1 import transitions_pb2
 from segcore._batch import Batch
+from segcore._resident import leaves
 from segcore.rule_json import to_json
 from services.host import report
 from services.segmentation import acts, saved
@@ -127,7 +128,7 @@ def show(shared: ModuleType, partition: Partition, options: argparse.Namespace) 
     """Print what there is, and what was estimated."""
     found = MemoryUse(Overview(lambda: [partition])).count()
     uses = [(each.kind, each.resident_bytes, each.mapped_bytes) for each in found.uses]
-    uses.append(("all", *(sum(each[place] for each in uses) for place in (1, 2))))
+    uses.append(("all", sum(each[1] for each in uses), sum(each[2] for each in uses)))
     rows = [(kind, _mebibytes(resident), _mebibytes(mapped)) for kind, resident, mapped in uses]
     print(report.table(("state", "resident, MiB", "mapped, MiB"), rows))
     print(
@@ -135,9 +136,28 @@ def show(shared: ModuleType, partition: Partition, options: argparse.Namespace) 
         f" {_mebibytes(_held('RssFile') + _held('RssShmem'))} MiB of mapped files now; at most it"
         f" held {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB"
     )
-    nodes = [each for each in partition.engine.nodes if each is not None]
-    kinds = Counter(type(each).__name__ for each in nodes)
-    print(f"{len(partition.definitions):,} audiences over {dict(kinds)} clauses")
+    nodes = Counter(type(each).__name__ for each in partition.engine.nodes if each is not None)
+    print(f"{len(partition.definitions):,} audiences over {dict(nodes)}")
+    show_leaves(partition, options.profiles)
+
+
+def show_leaves(partition: Partition, profiles: int) -> None:
+    """Print of each kind of counts how many there are, of whom, and what one of a person takes."""
+    people: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for kind, known, size in leaves(partition.engine):
+        people[kind] += known
+        sizes[kind] += size
+        count[kind] += 1
+    for kind, known in people.items():
+        share, each = known / count[kind] / profiles, sizes[kind] / max(known, 1)
+        print(f"{count[kind]} {kind}: {share:.1%} of the people in one, {each:.0f} bytes each")
+    timers = partition.engine.memory()["timers"]
+    kept = sum(people.values())
+    print(f"{timers / max(kept, 1):.1f} bytes of timers for each of them")
+    rows, (_, mapped) = len(partition.records.journal), partition.records.journal.memory()
+    print(f"{rows:,} changes of memberships in {_mebibytes(mapped)} MiB of files")
 
 
 def _mebibytes(size: float) -> str:

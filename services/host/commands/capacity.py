@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from services.host import report
-from services.host.capacity import Load, needs
+from services.host.capacity import CHANGES_EACH, Load, needs
 
 GIBIBYTE = 1 << 30
 
@@ -23,20 +23,25 @@ GIBIBYTE = 1 << 30
 @click.option(
     "--active-share",
     type=click.FloatRange(0, 1),
-    default=0.1,
+    default=0.04,
     show_default=True,
-    help="Of the people, who has something in a window at one time.",
+    help="Of the people, who has something in one of them at one time.",
 )
 @click.option(
-    "--moved-share",
-    type=click.FloatRange(0, 1),
-    default=0.05,
-    show_default=True,
-    help="Of the people, who ever entered or left an audience by something of their own.",
+    "--changes",
+    type=click.FloatRange(min=0),
+    help="Memberships changed for each event; one for every forty audiences if left out.",
 )
 @click.option("--attributes", type=click.IntRange(min=0), default=10, show_default=True)
 @click.option("--properties", type=click.IntRange(min=0), default=4, show_default=True)
 @click.option("--items", type=click.FloatRange(min=0), default=1.0, show_default=True)
+@click.option(
+    "--identifiers",
+    type=click.FloatRange(min=0),
+    default=1.5,
+    show_default=True,
+    help="Of a person, that events or attributes came with.",
+)
 def capacity(  # noqa: PLR0913, PLR0917  click's way
     profiles: int,
     events_per_day: int,
@@ -44,10 +49,11 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
     audiences: int,
     windows: int | None,
     active_share: float,
-    moved_share: float,
+    changes: float | None,
     attributes: int,
     properties: int,
     items: float,
+    identifiers: float,
 ) -> None:
     """Estimate memory and disk of segmentation, from what its parts were measured to cost."""
     load = Load(
@@ -56,10 +62,11 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
         audiences,
         audiences // 2 if windows is None else windows,
         active_share,
-        moved_share,
+        audiences * CHANGES_EACH if changes is None else changes,
         attributes,
         properties,
         items,
+        identifiers,
     )
     found = needs(load)
     rows = [(each.kind, _gibibytes(each.resident), _gibibytes(each.mapped)) for each in found]
