@@ -5,8 +5,9 @@ slot that this audience has), the instant, and the cause: an event by its place 
 else by a text. What is resident is the newest row of each person, how many changes the person was
 told, and the slots; rows lie in mapped files, and are read when somebody asks.
 
-A row of label 0 ends what was known of a person; FRESH says that nothing before a row counts for
-its slot. Sets of people lie beside the rows, as bytes.
+A row of nothing ends what was known of a person; FRESH says that nothing before a row counts for
+its slot. Now and then a chain has a digest, which names the rows that count of all before it: so a
+step back of any length is bounded. Sets of people lie beside the rows, as bytes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -23,6 +24,7 @@ cdef enum:
     TOLD = 2         # a change with a number
     FRESH = 4
     BY_EVENT = 8     # the cause is the place of an event, not of a text
+    DIGEST = 128     # of label 0
     CAUSE_SHIFT = 4  # three bits for its kind
     LABEL_SHIFT = 8
 
@@ -36,12 +38,24 @@ cdef class RowColumn(Column):
         self.item_bytes = sizeof(Row)
 
 
-cdef class Journal:
-    """The rows of one partition; with a `directory`, in files there. One thread at a time."""
+cdef class EntryColumn(Column):
+    """What digests name, each digest's by slot."""
 
-    def __cinit__(self, directory=None):
+    def __cinit__(self):
+        self.item_bytes = sizeof(Entry)
+
+
+cdef class Journal:
+    """The rows of one partition; with a `directory`, in files there. One thread at a time.
+
+    A person's chain has a digest after each `digest_every` changes.
+    """
+
+    def __cinit__(self, directory=None, uint32_t digest_every=1024):
+        self.digest_every = digest_every
         self.store = ColumnStore(directory)
         self.rows = self.store.open("rows", RowColumn)
+        self.entries = self.store.open("entries", EntryColumn)
         self.text_ends = self.store.open("text_ends", Int64Column)
         self.texts = self.store.open("texts", ByteColumn)
         self.sets = self.store.open("sets", ByteColumn)
@@ -130,7 +144,7 @@ cdef class Journal:
 
         A dictionary of slot to [row of the newest entry, of the newest exit, and the row before
         which nothing counts], -1 for none; and for slots without rows, at 0, the last of these.
-        Costs a step for each row of the person, of one slot as many as are newer than its second.
+        Costs a step for each row of the person back to a digest.
         """
         cdef dict found = {}
         cdef list rows
@@ -140,8 +154,12 @@ cdef class Journal:
         cdef const Row* row
         while place:
             row = self.at(place - 1)
-            if row.word >> LABEL_SHIFT == 0:
+            if row.word == 0:
                 floor = place - 1
+                break
+            if row.word == DIGEST:
+                floor = self.entries_at(row.at_ms).floor
+                self._read_digest(row, slot, found)
                 break
             its = self.slots.get(row.word >> LABEL_SHIFT)
             if not slot or its == slot:
@@ -159,6 +177,40 @@ cdef class Journal:
             rows[2] = max(rows[2], floor)
         found[0] = [-1, -1, floor]
         return found
+
+    cdef int _read_digest(self, const Row* row, uint32_t slot, dict found) except -1:
+        """Complete what was found of each slot, or of one, by a digest."""
+        cdef const Entry* entry
+        cdef Py_ssize_t place
+        cdef list rows
+        for place in range(row.cause):
+            entry = self.entries_at(row.at_ms + place)
+            if slot and entry.slot != slot:
+                continue
+            rows = found.get(entry.slot)
+            if rows is None:
+                rows = found[entry.slot] = [-1, -1, -1]
+            elif rows[2] >= 0:
+                continue
+            rows[0] = rows[0] if rows[0] >= 0 else entry.entered
+            rows[1] = rows[1] if rows[1] >= 0 else entry.exited
+            rows[2] = entry.floor
+        return 0
+
+    cdef int _digest(self, uint32_t ordinal) except -1:
+        """Append a digest of a person's chain."""
+        cdef dict found = self.latest(ordinal)
+        cdef Row row
+        cdef Entry* entry
+        row.at_ms, row.ordinal, row.word, row.cause = self.entries.size, ordinal, DIGEST, len(found)
+        self.entries.make_room(len(found))
+        self.rows.make_room(1)
+        for slot, rows in sorted(found.items()):
+            entry = self.entries_at(self.entries.size)
+            entry.slot, (entry.entered, entry.exited, entry.floor) = slot, rows
+            self.entries.size += 1
+        self.push(&row)
+        return 0
 
     def row(self, Py_ssize_t index):
         """Return (label, instant, kind of the cause, its place, whether that is an event's)."""
@@ -245,20 +297,24 @@ cdef class Journal:
         return 0
 
     cdef uint32_t push(self, Row* row) except? 0xFFFFFFFF nogil:
-        """Append a row where there is room; return how many changes the person was told then."""
-        if row.ordinal >= self.newest.size:
-            self.make_room(0, row.ordinal)
-        row.previous = self.newest.get(row.ordinal) if row.word >> LABEL_SHIFT else 0
+        """Append a row; return how many changes the person was told then."""
+        cdef uint32_t number
+        self.make_room(1, row.ordinal)
+        row.previous = self.newest.get(row.ordinal) if row.word else 0
         self.at(self.rows.size)[0] = row[0]
         self.rows.size += 1
         self.chain(self.rows.size - 1)
-        return self.numbers.get(row.ordinal)
+        number = self.numbers.get(row.ordinal)
+        if row.word & TOLD and number % self.digest_every == 0:
+            with gil:
+                self._digest(row.ordinal)
+        return number
 
     cdef void chain(self, Py_ssize_t index) noexcept nogil:
         """Let a row be its person's newest."""
         cdef const Row* row = self.at(index)
         self.newest.put(row.ordinal, index + 1)
-        if row.word >> LABEL_SHIFT == 0:
+        if row.word == 0:
             self.numbers.put(row.ordinal, 0)
         elif row.word & TOLD:
             self.numbers.put(row.ordinal, self.numbers.get(row.ordinal) + 1)
@@ -291,10 +347,20 @@ cdef class Journal:
             if not self._is_sound(row, event_count):
                 raise ValueError(f"changes: expected what is there, found another at {index}")
             self.make_room(0, row.ordinal)
-            before = self.newest.get(row.ordinal) if row.word >> LABEL_SHIFT else 0
+            before = self.newest.get(row.ordinal) if row.word else 0
             if row.previous != before:
                 raise ValueError(f"changes: expected a chain back, found another at {index}")
             self.chain(index)
+        for index in range(self.entries.size):
+            if not self._is_digested(self.entries_at(index)):
+                raise ValueError(f"digests: expected what is there, found another at {index}")
+
+    cdef bint _is_digested(self, const Entry* entry) noexcept nogil:
+        """Tell whether what an entry names may be."""
+        cdef int64_t count = self.rows.size
+        return (
+            -1 <= entry.entered < count and -1 <= entry.exited < count and -1 <= entry.floor < count
+        )
 
     cdef bint _is_sound(self, const Row* row, Py_ssize_t event_count) noexcept nogil:
         """Tell whether the person, the label and the cause of a row may be."""
@@ -302,6 +368,8 @@ cdef class Journal:
             return False
         if row.word >> LABEL_SHIFT >= <uint32_t> self.slots.size:
             return False
+        if row.word == DIGEST:
+            return row.cause > 0 and 0 <= row.at_ms <= self.entries.size - <int64_t> row.cause
         if row.word & BY_EVENT:
             return row.cause < event_count
         return row.cause <= self.text_ends.size

@@ -18,6 +18,7 @@ from services.segmentation.records import Records, Swap
 
 AUDIENCES = ("a", "b", "c")
 PEOPLE = 5
+DIGEST_EVERY = 3
 
 
 def event_id(place: int) -> str:
@@ -102,7 +103,7 @@ def play(records: Records, twin: Twin, step: Sequence[object]) -> Records:
 
 def read_back(records: Records) -> Records:
     """Return the records as they are after a snapshot."""
-    journal = Journal()
+    journal = Journal(None, DIGEST_EVERY)
     journal.store.load(records.journal.store.dump())
     restored = Records(event_id, journal)
     restored.restore(json.loads(json.dumps(records.capture())), 8)
@@ -112,7 +113,7 @@ def read_back(records: Records) -> Records:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_records_are_what_a_dictionary_of_them_is(drawn: list[tuple[object, ...]]) -> None:
-    records, twin = Records(event_id), Twin()
+    records, twin = Records(event_id, Journal(None, DIGEST_EVERY)), Twin()
     for step in drawn:
         records = play(records, twin, step)
         for ordinal in range(PEOPLE + 2):
