@@ -26,6 +26,8 @@ IDENTIFIER_TEXT_BYTES = 32
 """Of an identifier that something came with: a place to find it by, and itself with its end."""
 COUNT_BYTES = 65
 """Of a person in a count or sum: its times, or sum and ring, with the room that tables keep."""
+RING_ROW_BYTES = 20
+"""Of a row of a person in a sum, from the third on; of one in a count beyond sixteen it is 10."""
 TIMER_BYTES = 12
 """Of its timer, for three in four have one."""
 BITS_EACH = 1.5
@@ -43,7 +45,8 @@ class Load:
     """What there is of a business. `windows` are the different counts and sums of all rules.
 
     Of the people `active_share` has something in one of them at one time; `changes` memberships
-    change for each event, by it or by time later.
+    change for each event, by it or by time later. Who has something in one of the `sums` among the
+    windows has `rows` events in it.
     """
 
     profiles: int
@@ -56,6 +59,8 @@ class Load:
     properties: int
     items: float
     identifiers: float = 1.0
+    sums: int = 0
+    rows: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ def needs(load: Load) -> list[Need]:
     counted = people * load.active_share * load.windows
     event = EVENT_BYTES + EVENT_ID_BYTES + load.properties * PROPERTY_BYTES
     when = events * load.changes * CHANGE_BYTES + people * load.audiences * MEMBERS_BITS / 8
+    ring_rows = people * load.active_share * load.sums * max(0.0, load.rows - 2)
     values, texts = people * load.attributes, people * load.identifiers
     found = [
         Need("history", 0, events * (event + load.items * ITEM_BYTES)),
@@ -80,6 +86,7 @@ def needs(load: Load) -> list[Need]:
         Need("identifiers", texts * IDENTIFIER_BYTES, texts * IDENTIFIER_TEXT_BYTES),
         Need("attributes", values * ATTRIBUTE_BYTES, values * ATTRIBUTE_CHANGE_BYTES),
         Need("counts and windows", counted * COUNT_BYTES),
+        Need("rows of sums", ring_rows * RING_ROW_BYTES),
         Need("timers", counted * TIMER_BYTES),
         Need("members and clauses", people * load.audiences * BITS_EACH / 8),
         Need("when and why", 0, when),

@@ -28,6 +28,18 @@ GIBIBYTE = 1 << 30
     help="Of the people, who has something in one of them at one time.",
 )
 @click.option(
+    "--sums",
+    type=click.IntRange(min=0),
+    help="Of the windows, sums, and counts beyond sixteen; every third if left out.",
+)
+@click.option(
+    "--rows",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    help="Events of a person in one of these, of those who have any.",
+)
+@click.option(
     "--changes",
     type=click.FloatRange(min=0),
     help="Memberships changed for each event; one for every forty audiences if left out.",
@@ -49,6 +61,8 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
     audiences: int,
     windows: int | None,
     active_share: float,
+    sums: int | None,
+    rows: float,
     changes: float | None,
     attributes: int,
     properties: int,
@@ -56,23 +70,26 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
     identifiers: float,
 ) -> None:
     """Estimate memory and disk of segmentation, from what its parts were measured to cost."""
+    windows = audiences // 2 if windows is None else windows
     load = Load(
         profiles,
         events_per_day * days,
         audiences,
-        audiences // 2 if windows is None else windows,
+        windows,
         active_share,
         audiences * CHANGES_EACH if changes is None else changes,
         attributes,
         properties,
         items,
         identifiers,
+        windows // 3 if sums is None else sums,
+        rows,
     )
     found = needs(load)
-    rows = [(each.kind, _gibibytes(each.resident), _gibibytes(each.mapped)) for each in found]
+    shown = [(each.kind, _gibibytes(each.resident), _gibibytes(each.mapped)) for each in found]
     resident, mapped = sum(each.resident for each in found), sum(each.mapped for each in found)
-    rows.append(("all", _gibibytes(resident), _gibibytes(mapped)))
-    click.echo(report.table(("state", "memory, GiB", "mapped files, GiB"), rows))
+    shown.append(("all", _gibibytes(resident), _gibibytes(mapped)))
+    click.echo(report.table(("state", "memory, GiB", "mapped files, GiB"), shown))
     click.echo("Mapped files are on disk; the system keeps in memory what it has room for.")
 
 
