@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from services.host import report
-from services.host.capacity import CHANGES_EACH, Load, needs
+from services.host.capacity import CHANGES_EACH, USUAL_DAYS, Load, needs, usual_share
 
 GIBIBYTE = 1 << 30
 
@@ -23,9 +23,8 @@ GIBIBYTE = 1 << 30
 @click.option(
     "--active-share",
     type=click.FloatRange(0, 1),
-    default=0.04,
-    show_default=True,
-    help="Of the people, who has something in one of them at one time.",
+    help="Of the people, who has something in one of them at one time; as in the common workload"
+    " at as many events a person if left out.",
 )
 @click.option(
     "--sums",
@@ -60,7 +59,7 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
     days: int,
     audiences: int,
     windows: int | None,
-    active_share: float,
+    active_share: float | None,
     sums: int | None,
     rows: float,
     changes: float | None,
@@ -71,12 +70,13 @@ def capacity(  # noqa: PLR0913, PLR0917  click's way
 ) -> None:
     """Estimate memory and disk of segmentation, from what its parts were measured to cost."""
     windows = audiences // 2 if windows is None else windows
+    usual = usual_share(events_per_day * min(days, USUAL_DAYS) / profiles)
     load = Load(
         profiles,
         events_per_day * days,
         audiences,
         windows,
-        active_share,
+        usual if active_share is None else active_share,
         audiences * CHANGES_EACH if changes is None else changes,
         attributes,
         properties,
