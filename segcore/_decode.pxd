@@ -5,11 +5,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from segcore._batch cimport Batch
 from segcore._catalog cimport Catalog
 from segcore._event_wire cimport SCRATCH_BYTES
+from segcore._text_hash cimport Text
 from segcore._texts cimport Texts
-from segcore._wire cimport Cursor, Fault, Text
+from segcore._wire cimport Cursor, Pack
 
 
 cdef enum:
+    SCRATCH_ROOM = SCRATCH_BYTES + 24   # `hash_near` looks beyond
     AHEAD = 4       # facts between the steps of a look into the dictionary
 
 
@@ -34,16 +36,15 @@ cdef class PackReader:
     cdef readonly bytes payload
     cdef readonly int64_t inbound_seq
     cdef readonly int64_t waiting_seq
-    cdef const uint8_t* base
     cdef FactHead* facts
     cdef Py_ssize_t count
     cdef Py_ssize_t room
     cdef Py_ssize_t place       # the first fact that was not given out
     cdef bint odd               # the input at `place` looks plain and is not
-    cdef Fault fault
-    cdef char scratch[SCRATCH_BYTES]
+    cdef Pack pack
+    cdef char scratch[SCRATCH_ROOM]
     cdef int _scan(self) except -2 nogil
-    cdef int _note(self, Cursor* fact) except -2 nogil
+    cdef int _note(self, const Cursor* fact) except -2 nogil
     cdef Py_ssize_t _end_of_input(self, Py_ssize_t place) noexcept nogil
     cdef bint _is_plain(self, Py_ssize_t place, Py_ssize_t end) noexcept nogil
     cdef int _read_events(self, Batch batch, Catalog catalog) except -2 nogil

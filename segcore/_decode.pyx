@@ -1,3 +1,4 @@
+# distutils: extra_compile_args = -fno-tree-slp-vectorize
 """Packs of facts, read from their bytes into batches: no Python object an event.
 
 Inputs that are one event of one person are read here. All others, and events with anything unusual
@@ -7,21 +8,24 @@ of their bytes, so that Python decides them: what comes of a pack is what
 """
 
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
 
 from segcore._batch cimport BatchRow
-from segcore._text_hash cimport hash_bytes, prefetch
 from segcore._event_wire cimport EventParts, read_assigned, read_event
+from segcore._text_hash cimport Text, copy_bytes, hash_near
 from segcore._wire cimport (
     BAD,
     ODD,
     WELL,
-    Text,
     enter,
+    go_to,
+    no_text,
+    open_pack,
+    place_of,
     read_tag,
     read_text,
     read_varint,
     skip_field,
+    take,
     within,
 )
 
@@ -51,25 +55,27 @@ class MalformedBytes(ValueError):
         self.reason = reason
 
 
-cdef int check_contents(Cursor* contents) noexcept nogil:
+cdef int check_contents(const Cursor* given) noexcept nogil:
     """Refuse what protobuf would, of what a pack says of itself; the kernel has no use for it."""
-    cdef Cursor bodies
+    cdef Cursor contents, bodies
     cdef Text event_type
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
+    if take(given, &contents) == BAD:
+        return BAD
     while contents.at < contents.end:
-        if read_tag(contents, &tag) == BAD:
+        if read_tag(&contents, &tag) == BAD:
             return BAD
         if tag == 10:
-            if enter(contents, &bodies) == BAD:
+            if enter(&contents, &bodies).at == NULL:
                 return BAD
             while bodies.at < bodies.end:
                 if read_varint(&bodies, &number) == BAD:
                     return BAD
         elif tag == 18:
-            if read_text(contents, &event_type) == BAD:
+            if read_text(&contents, &event_type) == BAD:
                 return BAD
-        elif skip_field(contents, tag) == BAD:
+        elif skip_field(&contents, tag) == BAD:
             return BAD
     return WELL
 
@@ -83,7 +89,6 @@ cdef class PackReader:
 
     def __cinit__(self, bytes payload not None):
         self.payload = payload
-        self.base = <const uint8_t*> <const char*> payload
         if self._scan() == BAD:
             self._refuse()
 
@@ -106,7 +111,7 @@ cdef class PackReader:
         cdef int found
         if batch.texts is not catalog.texts:
             raise ValueError("expected a catalog of the batch's texts, found one of others")
-        batch.begin(self.payload, <const char*> self.base)
+        batch.begin(self.payload, <const char*> self.pack.start)
         with nogil:
             found = self._read_events(batch, catalog)
         if found == BAD:
@@ -134,30 +139,27 @@ cdef class PackReader:
     def _refuse(self):
         cdef Py_ssize_t depth
         parts = []
-        for depth in range(self.fault.depth - 1, -1, -1):
-            name = self.fault.fields[depth].decode()
-            index = self.fault.indexes[depth]
+        for depth in range(self.pack.depth - 1, -1, -1):
+            name = self.pack.fields[depth].decode()
+            index = self.pack.indexes[depth]
             parts.append(name if index < 0 else f"{name}[{index}]")
-        raise MalformedBytes(self.fault.offset, ".".join(parts), REASONS[self.fault.reason])
+        raise MalformedBytes(self.pack.offset, ".".join(parts), REASONS[self.pack.reason])
 
     cdef int _scan(self) except -2 nogil:
         """Note where each fact lies, and its head."""
-        cdef Cursor pack, fact
+        cdef Cursor pack, part
         cdef uint32_t tag = 0
         cdef uint64_t number = 0
-        cdef int found
-        pack.at = pack.base = self.base
+        cdef Py_ssize_t length
         with gil:
-            pack.end = self.base + len(self.payload)
-        pack.fault = &self.fault
+            length = len(self.payload)
+            open_pack(&self.pack, <const uint8_t*> <const char*> self.payload, length)
+        go_to(&self.pack, 0, length, &pack)
         while pack.at < pack.end:
             if read_tag(&pack, &tag) == BAD:
                 return BAD
             if tag == 18:
-                found = enter(&pack, &fact)
-                if found == WELL:
-                    found = self._note(&fact)
-                if found == BAD:
+                if self._note(enter(&pack, &part)) == BAD:
                     return within(&pack, b"facts", self.count, BAD)
             elif tag == 8:
                 if read_varint(&pack, &number) == BAD:
@@ -168,20 +170,19 @@ cdef class PackReader:
                     return within(&pack, b"waiting_seq", -1, BAD)
                 self.waiting_seq = <int64_t> number
             elif tag == 34:
-                found = enter(&pack, &fact)
-                if found == WELL:
-                    found = check_contents(&fact)
-                if found == BAD:
+                if check_contents(enter(&pack, &part)) == BAD:
                     return within(&pack, b"contents", -1, BAD)
             elif skip_field(&pack, tag) == BAD:
                 return BAD
         return WELL
 
-    cdef int _note(self, Cursor* fact) except -2 nogil:
+    cdef int _note(self, const Cursor* fact) except -2 nogil:
         """Keep the head of one more fact."""
         cdef FactHead* moved
         cdef FactHead* head
         cdef Py_ssize_t room
+        if fact.at == NULL:
+            return BAD
         if self.count == self.room:
             room = max(64, self.room * 2)
             moved = <FactHead*> realloc(self.facts, room * sizeof(FactHead))
@@ -191,13 +192,18 @@ cdef class PackReader:
             self.facts = moved
             self.room = room
         head = &self.facts[self.count]
-        memset(head, 0, sizeof(FactHead))
-        head.start = fact.at - fact.base
-        head.end = fact.end - fact.base
+        head.index = 0
+        head.body = 0
+        head.odd = False
+        head.log_ms = head.received_ms = 0
+        head.profile_id = 0
+        head.body_start = head.body_end = 0
+        head.start = place_of(&self.pack, fact.at)
+        head.end = place_of(&self.pack, fact.end)
         if read_head(fact, head) == BAD:
             return BAD
         if head.body == EVENT and not head.odd:
-            head.came_hash = hash_bytes(self.scratch, self._spell_came_with(head))
+            head.came_hash = hash_near(self.scratch, self._spell_came_with(head))
         self.count += 1
         return WELL
 
@@ -253,16 +259,12 @@ cdef class PackReader:
         cdef Py_ssize_t items = batch.item_count
         cdef Cursor body
         cdef int found = WELL
-        body.base = self.base
-        body.fault = &self.fault
         while place < end - 1 and found == WELL:
-            body.at = self.base + self.facts[place].body_start
-            body.end = self.base + self.facts[place].body_end
+            go_to(&self.pack, self.facts[place].body_start, self.facts[place].body_end, &body)
             found = within(&body, b"identity_assigned", -1, read_assigned(&body))
             place += 1
         if found == WELL:
-            body.at = self.base + head.body_start
-            body.end = self.base + head.body_end
+            go_to(&self.pack, head.body_start, head.body_end, &body)
             parts.received_ms = head.received_ms
             parts.scratch = self.scratch
             found = within(&body, b"event", -1, read_event(&body, &parts, batch, catalog))
@@ -278,23 +280,25 @@ cdef class PackReader:
         row.occurred_ms = parts.occurred_ms
         row.received_ms = head.received_ms
         row.log_ms = head.log_ms
-        row.id_start = parts.event_id.data - <const char*> self.base
+        row.id_start = place_of(&self.pack, parts.event_id.data)
         row.id_length = parts.event_id.length
-        row.trace_start = head.traceparent.data - <const char*> self.base
+        row.trace_start = place_of(&self.pack, head.traceparent.data)
         row.trace_length = head.traceparent.length
         batch.end_row()
         return WELL
 
     cdef uint32_t _came_with(self, FactHead* head, Batch batch) except 0 nogil:
         """Return the id of `namespace:value`."""
-        return batch.texts.intern_bytes(self.scratch, self._spell_came_with(head))
+        return batch.texts.intern_hashed(
+            self.scratch, self._spell_came_with(head), head.came_hash
+        )
 
     cdef Py_ssize_t _spell_came_with(self, FactHead* head) noexcept nogil:
         """Write `namespace:value` to the scratch; return how long it is."""
         cdef Py_ssize_t length = head.namespace.length
-        memcpy(self.scratch, head.namespace.data, length)
+        copy_bytes(self.scratch, head.namespace.data, length)
         self.scratch[length] = b":"
-        memcpy(self.scratch + length + 1, head.identifier.data, head.identifier.length)
+        copy_bytes(self.scratch + length + 1, head.identifier.data, head.identifier.length)
         return length + 1 + head.identifier.length
 
     cdef void _look_ahead(self, Py_ssize_t place, Texts texts) noexcept nogil:
@@ -303,33 +307,28 @@ cdef class PackReader:
         Identifiers are as many as people, so each step of a look-up is a miss: the slot of one
         fact, the end of another's text and the text of a third are fetched while one is read.
         """
-        cdef uint32_t text_id
         if place + 3 * AHEAD < self.count:
-            prefetch(&texts.slots[self.facts[place + 3 * AHEAD].came_hash & texts.mask])
+            texts.fetch_slot(self.facts[place + 3 * AHEAD].came_hash)
         if place + 2 * AHEAD < self.count:
-            text_id = texts.slots[self.facts[place + 2 * AHEAD].came_hash & texts.mask]
-            if text_id:
-                prefetch(texts.ends.data + (text_id - 1) * sizeof(int64_t))
+            texts.fetch_end(self.facts[place + 2 * AHEAD].came_hash)
         if place + AHEAD < self.count:
-            text_id = texts.slots[self.facts[place + AHEAD].came_hash & texts.mask]
-            if text_id:
-                prefetch(texts.arena.data + texts.ends.get(text_id - 1))
+            texts.fetch_text(self.facts[place + AHEAD].came_hash)
 
 
-cdef int read_head(Cursor* fact, FactHead* head) noexcept nogil:
+cdef int read_head(const Cursor* given, FactHead* head) noexcept nogil:
     """Read all of a fact but its body, of which the place is noted."""
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
-    cdef Cursor inner
+    cdef Cursor fact, inner
     cdef Text ignored
     cdef int found
-    # Texts that are not there have to lie somewhere.
-    head.namespace = head.identifier = head.traceparent = Text(<const char*> fact.base, 0)
+    take(given, &fact)
+    head.namespace = head.identifier = head.traceparent = no_text(&fact)
     while fact.at < fact.end:
-        if read_tag(fact, &tag) == BAD:
+        if read_tag(&fact, &tag) == BAD:
             return BAD
         if tag & 7 == 0 and 8 <= tag <= 32:
-            if read_varint(fact, &number) == BAD:
+            if read_varint(&fact, &number) == BAD:
                 return BAD
             if tag == 8:
                 head.index = <uint32_t> number
@@ -340,45 +339,46 @@ cdef int read_head(Cursor* fact, FactHead* head) noexcept nogil:
             else:
                 head.profile_id = number
         elif tag == 42:
-            found = enter(fact, &inner)
-            if found == WELL:
-                found = read_identity(&inner, &head.namespace, &head.identifier)
+            found = read_identity(enter(&fact, &inner), &head.namespace, &head.identifier)
             if found == BAD:
-                return within(fact, b"came_with", -1, BAD)
+                return within(&fact, b"came_with", -1, BAD)
             head.odd |= found == ODD
         elif tag == 50:
-            if read_text(fact, &head.traceparent) == BAD:
-                return within(fact, b"traceparent", -1, BAD)
+            if read_text(&fact, &head.traceparent) == BAD:
+                return within(&fact, b"traceparent", -1, BAD)
         elif tag == 58:
-            if read_text(fact, &ignored) == BAD:
-                return within(fact, b"input_id", -1, BAD)
+            if read_text(&fact, &ignored) == BAD:
+                return within(&fact, b"input_id", -1, BAD)
         elif tag & 7 == 2 and FIRST_BODY <= tag >> 3 <= LAST_BODY:
-            if enter(fact, &inner) == BAD:
+            if enter(&fact, &inner).at == NULL:
                 return BAD
             head.odd |= head.body != 0
             head.body = <int> (tag >> 3)
-            head.body_start = inner.at - inner.base
-            head.body_end = inner.end - inner.base
-        elif skip_field(fact, tag) == BAD:
+            head.body_start = place_of(fact.pack, inner.at)
+            head.body_end = place_of(fact.pack, inner.end)
+        elif skip_field(&fact, tag) == BAD:
             return BAD
     head.odd |= head.namespace.length + head.identifier.length >= SCRATCH_BYTES
     return WELL
 
 
-cdef int read_identity(Cursor* identity, Text* namespace, Text* value) noexcept nogil:
+cdef int read_identity(const Cursor* given, Text* namespace, Text* value) noexcept nogil:
     """Read an identifier; ODD where one of its texts has U+0000."""
+    cdef Cursor identity
     cdef uint32_t tag = 0
     cdef int found
     cdef int worst = WELL
+    if take(given, &identity) == BAD:
+        return BAD
     while identity.at < identity.end:
-        if read_tag(identity, &tag) == BAD:
+        if read_tag(&identity, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(identity, b"namespace", -1, read_text(identity, namespace))
+            found = within(&identity, b"namespace", -1, read_text(&identity, namespace))
         elif tag == 18:
-            found = within(identity, b"value", -1, read_text(identity, value))
+            found = within(&identity, b"value", -1, read_text(&identity, value))
         else:
-            found = skip_field(identity, tag)
+            found = skip_field(&identity, tag)
         if found == BAD:
             return BAD
         worst = max(worst, found)

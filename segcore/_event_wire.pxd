@@ -4,7 +4,9 @@ from libc.stdint cimport int64_t, uint32_t
 
 from segcore._batch cimport Batch
 from segcore._catalog cimport Catalog
-from segcore._wire cimport Cursor, Text
+from segcore._memo cimport Label
+from segcore._text_hash cimport Text
+from segcore._wire cimport Cursor
 
 cdef enum:
     SCRATCH_BYTES = 1 << 15     # a list of texts, or an identifier, as one text
@@ -14,8 +16,8 @@ cdef enum:
 
 
 cdef struct Property:
-    Text name
-    Text text
+    Label name
+    Label text
     int kind
     int64_t kept
 
@@ -32,6 +34,6 @@ cdef struct EventParts:
 
 
 cdef int read_event(
-    Cursor* event, EventParts* parts, Batch batch, Catalog catalog
+    const Cursor* given, EventParts* parts, Batch batch, Catalog catalog
 ) except -2 nogil
-cdef int read_assigned(Cursor* assigned) noexcept nogil
+cdef int read_assigned(const Cursor* given) noexcept nogil

@@ -1,3 +1,4 @@
+# distutils: extra_compile_args = -fno-tree-slp-vectorize
 """Events of `coterie.type.v1`, read from their bytes into a batch.
 
 The same as `services.segmentation.wire.event_of`: of a repeated field the last counts, a property
@@ -5,21 +6,25 @@ without a value is none, what a line lacks is the catalog's, numbers are rounded
 """
 
 from libc.math cimport llrint
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from segcore._catalog cimport CatalogEntry
+from segcore._memo cimport Memo
 from segcore._program cimport MISSING
 from segcore._wire cimport (
     BAD,
     ODD,
     WELL,
     enter,
+    judge,
+    pass_text,
     read_fixed64,
     read_tag,
     read_text,
     read_varint,
     skip_field,
+    take,
     within,
 )
 
@@ -43,44 +48,47 @@ cdef enum Kind:
 
 
 cdef int read_event(
-    Cursor* event, EventParts* parts, Batch batch, Catalog catalog
+    const Cursor* given, EventParts* parts, Batch batch, Catalog catalog
 ) except -2 nogil:
     """Add the properties and the lines of an event, and read the rest of it."""
-    cdef Py_ssize_t items = batch.item_count
+    cdef Cursor event, part
+    cdef Py_ssize_t lines = 0
     cdef uint32_t tag = 0
-    cdef Text type_name = Text(<const char*> event.base, 0)
+    cdef Label type_name
     cdef Text ignored
     cdef int64_t seconds = 0
     cdef int64_t nanos = 0
     cdef bint timed = False
     cdef Py_ssize_t identities = 0
     cdef int found
-    parts.event_id = type_name
+    take(given, &event)
+    batch.memo.make_empty(&type_name, event.at)
+    parts.event_id = type_name.text
     parts.properties = batch.property_count
     parts.waiting_count = 0
     while event.at < event.end:
-        if read_tag(event, &tag) == BAD:
+        if read_tag(&event, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(event, b"event_id", -1, read_text(event, &parts.event_id))
+            found = within(&event, b"event_id", -1, read_text(&event, &parts.event_id))
         elif tag == 18:
-            found = within(event, b"type", -1, read_text(event, &type_name))
+            found = within(&event, b"type", -1, read_label(&event, batch.memo, &type_name))
         elif tag == 26:
-            found = within(event, b"identities", identities, pass_identity(event))
+            found = within(&event, b"identities", identities, pass_identity(enter(&event, &part)))
             identities += 1
         elif tag == 34:
-            found = within(event, b"primary_namespace", -1, read_text(event, &ignored))
+            found = within(&event, b"primary_namespace", -1, read_text(&event, &ignored))
         elif tag == 42:
             timed = True
-            found = within(event, b"occurred_time", -1, read_timestamp(event, &seconds, &nanos))
+            found = within(&event, b"occurred_time", -1, read_timestamp(enter(&event, &part), &seconds, &nanos))
         elif tag == 50:
-            found = within(
-                event, b"items", batch.item_count - items, read_line(event, batch, catalog)
-            )
+            found = read_line(enter(&event, &part), batch, catalog)
+            within(&event, b"items", lines, found)
+            lines += 1
         elif tag == 58:
-            found = within(event, b"properties", -1, read_property(event, parts, batch))
+            found = within(&event, b"properties", -1, read_property(enter(&event, &part), parts, batch))
         else:
-            found = skip_field(event, tag)
+            found = skip_field(&event, tag)
         if found != WELL:
             return found
     if not -TIME_LIMIT <= parts.received_ms <= TIME_LIMIT:
@@ -90,19 +98,28 @@ cdef int read_event(
         if not is_time(seconds, nanos):
             return ODD
         parts.occurred_ms = min(seconds * 1000 + nanos // 1_000_000, parts.received_ms)
-    parts.type_id = batch.memo.intern(type_name.data, type_name.length)
+    parts.type_id = batch.memo.intern(&type_name)
     if put_waiting(parts, batch) == ODD:
         return ODD
-    if batch.item_count == items:
+    if not lines:
         add_bare_line(batch, parts.properties, catalog)
     return WELL
 
 
-cdef int read_timestamp(Cursor* event, int64_t* seconds, int64_t* nanos) noexcept nogil:
+cdef inline int read_label(Cursor* cursor, Memo memo, Label* label) noexcept nogil:
+    """Read a text and look it up; ODD where it has U+0000."""
+    if pass_text(cursor, &label.text) == BAD:
+        return BAD
+    if memo.look_up(label, <const uint8_t*> label.text.data <= cursor.pack.last_spelled):
+        return WELL         # what is kept there was checked when it came first
+    return judge(cursor.pack, label.text)
+
+
+cdef int read_timestamp(const Cursor* given, int64_t* seconds, int64_t* nanos) noexcept nogil:
     cdef Cursor time
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
-    if enter(event, &time) == BAD:
+    if take(given, &time) == BAD:
         return BAD
     while time.at < time.end:
         if read_tag(&time, &tag) == BAD:
@@ -125,31 +142,31 @@ cdef inline bint is_time(int64_t seconds, int64_t nanos) noexcept nogil:
     return FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < NANOS
 
 
-cdef int read_line(Cursor* event, Batch batch, Catalog catalog) except -2 nogil:
+cdef int read_line(const Cursor* given, Batch batch, Catalog catalog) except -2 nogil:
     """Add one line, completed from the catalog."""
     cdef Cursor line
     cdef uint32_t tag = 0
-    cdef Text sku = Text(<const char*> event.base, 0)
-    cdef Text category = sku
-    cdef Text brand = sku
+    cdef Label sku, category, brand
     cdef int64_t price = MISSING
     cdef int64_t quantity = 1_000_000
     cdef int found
-    if enter(event, &line) == BAD:
+    if take(given, &line) == BAD:
         return BAD
+    batch.memo.make_empty(&sku, line.at)
+    category.text.length = brand.text.length = 0
     while line.at < line.end:
         if read_tag(&line, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(&line, b"sku", -1, read_text(&line, &sku))
+            found = within(&line, b"sku", -1, read_label(&line, batch.memo, &sku))
         elif tag == 17:
             found = within(&line, b"quantity", -1, read_number(&line, &quantity))
         elif tag == 25:
             found = within(&line, b"price", -1, read_number(&line, &price))
         elif tag == 34:
-            found = within(&line, b"category", -1, read_text(&line, &category))
+            found = within(&line, b"category", -1, read_label(&line, batch.memo, &category))
         elif tag == 42:
-            found = within(&line, b"brand", -1, read_text(&line, &brand))
+            found = within(&line, b"brand", -1, read_label(&line, batch.memo, &brand))
         else:
             found = skip_field(&line, tag)
         if found != WELL:
@@ -157,9 +174,9 @@ cdef int read_line(Cursor* event, Batch batch, Catalog catalog) except -2 nogil:
     add_line(
         batch,
         catalog,
-        batch.memo.intern(sku.data, sku.length),
-        batch.memo.intern(category.data, category.length) if category.length else 0,
-        batch.memo.intern(brand.data, brand.length) if brand.length else 0,
+        batch.memo.intern(&sku),
+        batch.memo.intern(&category) if category.text.length else 0,
+        batch.memo.intern(&brand) if brand.text.length else 0,
         price,
         quantity,
     )
@@ -224,42 +241,42 @@ cdef int read_number(Cursor* message, int64_t* micro) noexcept nogil:
     return WELL
 
 
-cdef int read_property(Cursor* event, EventParts* parts, Batch batch) except -2 nogil:
+cdef int read_property(const Cursor* given, EventParts* parts, Batch batch) except -2 nogil:
     """Read one property; its texts wait, so that those of several are fetched at once."""
     cdef Cursor entry, value
     cdef uint32_t tag = 0
     cdef Property* it
     cdef bint valued = False
     cdef int found
-    if enter(event, &entry) == BAD:
+    if take(given, &entry) == BAD:
         return BAD
     if parts.waiting_count == WAITING and put_waiting(parts, batch) == ODD:
         return ODD
     it = &parts.waiting[parts.waiting_count]
-    it.name = it.text = Text(<const char*> event.base, 0)
+    batch.memo.make_empty(&it.name, entry.at)
+    batch.memo.make_empty(&it.text, entry.at)
     it.kind = NOTHING
     it.kept = 0
     while entry.at < entry.end:
         if read_tag(&entry, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(&entry, b"key", -1, read_text(&entry, &it.name))
+            found = within(&entry, b"key", -1, read_label(&entry, batch.memo, &it.name))
         elif tag == 18:
             if valued:
                 return ODD
             valued = True
-            found = enter(&entry, &value)
-            if found == WELL:
-                found = read_value(&value, parts.scratch, it)
+            found = read_value(enter(&entry, &value), parts.scratch, it, batch.memo)
             within(&entry, b"value", -1, found)
         else:
             return ODD      # of such an entry not all readers of protobuf make the same
         if found != WELL:
             return found
     if it.kind == TEXTS:
-        it.kept = batch.memo.intern(it.text.data, it.text.length)      # the next takes its place
-    elif it.kind == TEXT:
-        batch.memo.look_ahead(it.text.data, it.text.length)
+        # Now, since the next one takes its place.
+        it.kept = batch.texts.intern_bytes(it.text.text.data, it.text.text.length)
+    elif it.kind == TEXT and not it.text.text_id:
+        batch.memo.texts.fetch_slot(it.text.hash)
     parts.waiting_count += 1
     return WELL
 
@@ -271,9 +288,17 @@ cdef int put_waiting(EventParts* parts, Batch batch) except -2 nogil:
     cdef uint32_t name_id
     for place in range(parts.waiting_count):
         it = &parts.waiting[place]
-        name_id = batch.memo.intern(it.name.data, it.name.length)
+        if it.kind == TEXT and not it.text.text_id:
+            batch.memo.texts.fetch_end(it.text.hash)
+    for place in range(parts.waiting_count):
+        it = &parts.waiting[place]
+        if it.kind == TEXT and not it.text.text_id:
+            batch.memo.texts.fetch_text(it.text.hash)
+    for place in range(parts.waiting_count):
+        it = &parts.waiting[place]
+        name_id = batch.memo.intern(&it.name)
         if it.kind == TEXT:
-            it.kept = batch.memo.intern(it.text.data, it.text.length)
+            it.kept = batch.memo.intern(&it.text)
         if batch.property_count - parts.properties == PROPERTY_LIMIT:
             return ODD
         put_property(batch, parts.properties, name_id, it.kind, it.kept)
@@ -303,50 +328,53 @@ cdef int put_property(
     return 0
 
 
-cdef int read_value(Cursor* value, char* scratch, Property* it) noexcept nogil:
+cdef int read_value(const Cursor* given, char* scratch, Property* it, Memo memo) noexcept nogil:
     """Read a Value, of which the last kind counts."""
+    cdef Cursor value, part
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
     cdef int found
+    if take(given, &value) == BAD:
+        return BAD
     while value.at < value.end:
-        if read_tag(value, &tag) == BAD:
+        if read_tag(&value, &tag) == BAD:
             return BAD
         if tag == 10:
-            found = within(value, b"text", -1, read_text(value, &it.text))
+            found = within(&value, b"text", -1, read_label(&value, memo, &it.text))
             it.kind = TEXT
         elif tag == 17:
-            found = within(value, b"number", -1, read_number(value, &it.kept))
+            found = within(&value, b"number", -1, read_number(&value, &it.kept))
             it.kind = NUMBER
         elif tag == 24:
-            found = within(value, b"flag", -1, read_varint(value, &number))
+            found = within(&value, b"flag", -1, read_varint(&value, &number))
             it.kept = number != 0
             it.kind = FLAG
         elif tag == 34:
             if it.kind == TIME:
                 return ODD
-            found = within(value, b"time", -1, read_time(value, &it.kept))
+            found = within(&value, b"time", -1, read_time(enter(&value, &part), &it.kept))
             it.kind = TIME
         elif tag == 42:
             if it.kind == DATE:
                 return ODD
-            found = within(value, b"date", -1, read_date(value, &it.kept))
+            found = within(&value, b"date", -1, read_date(enter(&value, &part), &it.kept))
             it.kind = DATE
         elif tag == 50:
             if it.kind == TEXTS:
                 return ODD
-            found = within(value, b"texts", -1, read_texts(value, scratch, &it.text))
+            found = within(&value, b"texts", -1, read_texts(enter(&value, &part), scratch, &it.text.text))
             it.kind = TEXTS
         else:
-            found = skip_field(value, tag)
+            found = skip_field(&value, tag)
         if found != WELL:
             return found
     return WELL
 
 
-cdef int read_time(Cursor* value, int64_t* kept) noexcept nogil:
+cdef int read_time(const Cursor* given, int64_t* kept) noexcept nogil:
     cdef int64_t seconds = 0
     cdef int64_t nanos = 0
-    if read_timestamp(value, &seconds, &nanos) == BAD:
+    if read_timestamp(given, &seconds, &nanos) == BAD:
         return BAD
     if not is_time(seconds, nanos):
         return ODD
@@ -354,14 +382,14 @@ cdef int read_time(Cursor* value, int64_t* kept) noexcept nogil:
     return WELL
 
 
-cdef int read_date(Cursor* value, int64_t* kept) noexcept nogil:
+cdef int read_date(const Cursor* given, int64_t* kept) noexcept nogil:
     """Read a date as days since 1970; ODD for a day that there is not."""
     cdef Cursor date
     cdef uint32_t tag = 0
     cdef uint64_t number = 0
     cdef int32_t parts[3]
     parts[0] = parts[1] = parts[2] = 0
-    if enter(value, &date) == BAD:
+    if take(given, &date) == BAD:
         return BAD
     while date.at < date.end:
         if read_tag(&date, &tag) == BAD:
@@ -392,7 +420,7 @@ cdef inline int64_t first_of_next(int64_t year, int64_t month) noexcept nogil:
     return day_number(year + month // 12, month % 12 + 1, 1)
 
 
-cdef int read_texts(Cursor* value, char* scratch, Text* text) noexcept nogil:
+cdef int read_texts(const Cursor* given, char* scratch, Text* text) noexcept nogil:
     """Read a list as one text, each element ended by U+001F; ODD where one has it."""
     cdef Cursor elements
     cdef uint32_t tag = 0
@@ -401,7 +429,7 @@ cdef int read_texts(Cursor* value, char* scratch, Text* text) noexcept nogil:
     cdef int found
     text.data = scratch
     text.length = 0
-    if enter(value, &elements) == BAD:
+    if take(given, &elements) == BAD:
         return BAD
     while elements.at < elements.end:
         if read_tag(&elements, &tag) == BAD:
@@ -425,13 +453,13 @@ cdef int read_texts(Cursor* value, char* scratch, Text* text) noexcept nogil:
     return WELL
 
 
-cdef int pass_identity(Cursor* message) noexcept nogil:
+cdef int pass_identity(const Cursor* given) noexcept nogil:
     """Pass over an identifier, whose texts are checked all the same."""
     cdef Cursor identity
     cdef uint32_t tag = 0
     cdef Text ignored
     cdef int found
-    if enter(message, &identity) == BAD:
+    if take(given, &identity) == BAD:
         return BAD
     while identity.at < identity.end:
         if read_tag(&identity, &tag) == BAD:
@@ -447,15 +475,17 @@ cdef int pass_identity(Cursor* message) noexcept nogil:
     return WELL
 
 
-cdef int read_assigned(Cursor* assigned) noexcept nogil:
+cdef int read_assigned(const Cursor* given) noexcept nogil:
     """Check the body of an identifier that is given to a person: the event beside it says whose."""
+    cdef Cursor assigned, part
     cdef uint32_t tag = 0
+    take(given, &assigned)
     while assigned.at < assigned.end:
-        if read_tag(assigned, &tag) == BAD:
+        if read_tag(&assigned, &tag) == BAD:
             return BAD
         if tag == 10:
-            if pass_identity(assigned) == BAD:
-                return within(assigned, b"identity", -1, BAD)
-        elif skip_field(assigned, tag) == BAD:
+            if pass_identity(enter(&assigned, &part)) == BAD:
+                return within(&assigned, b"identity", -1, BAD)
+        elif skip_field(&assigned, tag) == BAD:
             return BAD
     return WELL

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from segcore._columns cimport ByteColumn, Int64Column
+from segcore._text_hash cimport prefetch
 
 
 cdef class Texts:
@@ -12,9 +13,12 @@ cdef class Texts:
     cdef uint64_t mask
     cdef int _rehash(self, uint64_t slot_count) except -1 nogil
     cdef int forget(self, Py_ssize_t count) except -1
-    cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil
+    cdef uint32_t find(self, const char* data, Py_ssize_t length, uint64_t hash) noexcept nogil
     cdef uint32_t intern(self, str text) except 0
     cdef uint32_t intern_bytes(self, const char* data, Py_ssize_t length) except 0 nogil
+    cdef uint32_t intern_hashed(
+        self, const char* data, Py_ssize_t length, uint64_t hash
+    ) except 0 nogil
     cdef int64_t derive(self, const char* data, Py_ssize_t length) noexcept nogil
     cdef int64_t id_of(self, str text) except -1
     cdef str text(self, uint32_t text_id)
@@ -22,3 +26,19 @@ cdef class Texts:
     cdef bint starts_with(self, uint32_t text_id, uint32_t argument) noexcept nogil
     cdef bint ends_with(self, uint32_t text_id, uint32_t argument) noexcept nogil
     cdef bint contains(self, uint32_t text_id, uint32_t argument) noexcept nogil
+
+    # Each step of a look-up may be a miss. These bring one near, and stand on the one before: whoever
+    # has many texts to look up takes each step for all of them, or for those that come soon.
+
+    cdef inline void fetch_slot(self, uint64_t hash) noexcept nogil:
+        prefetch(&self.slots[hash & self.mask])
+
+    cdef inline void fetch_end(self, uint64_t hash) noexcept nogil:
+        cdef uint32_t text_id = self.slots[hash & self.mask]
+        if text_id:
+            prefetch(self.ends.data + (text_id - 1) * sizeof(int64_t))
+
+    cdef inline void fetch_text(self, uint64_t hash) noexcept nogil:
+        cdef uint32_t text_id = self.slots[hash & self.mask]
+        if text_id:
+            prefetch(self.arena.data + self.ends.get(text_id - 1))

@@ -8,7 +8,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
-from segcore._text_hash cimport hash_bytes
+from segcore._text_hash cimport hash_bytes, same_bytes
 
 from segcore.storage import ColumnStore
 
@@ -72,9 +72,9 @@ cdef class Texts:
         self.ends.resize(count + 1 if count else 0)
         return 0
 
-    cdef uint32_t find(self, const char* data, Py_ssize_t length) noexcept nogil:
-        """Return the id of a text, or 0 where it was never interned."""
-        cdef uint64_t place = hash_bytes(data, length) & self.mask
+    cdef uint32_t find(self, const char* data, Py_ssize_t length, uint64_t hash) noexcept nogil:
+        """Return the id of a text of this hash, or 0 where it was never interned."""
+        cdef uint64_t place = hash & self.mask
         cdef uint32_t text_id
         cdef int64_t start
         while True:
@@ -82,9 +82,8 @@ cdef class Texts:
             if not text_id:
                 return 0
             start = self.ends.get(text_id - 1)
-            if (
-                self.ends.get(text_id) - start == length
-                and memcmp(self.arena.data + start, data, length) == 0
+            if self.ends.get(text_id) - start == length and same_bytes(
+                self.arena.data + start, data, length
             ):
                 return text_id
             place = (place + 1) & self.mask
@@ -97,7 +96,13 @@ cdef class Texts:
 
     cdef uint32_t intern_bytes(self, const char* data, Py_ssize_t length) except 0 nogil:
         """Return the id of a text, new or not; the caller vouches for UTF-8 without U+0000."""
-        cdef uint32_t text_id = self.find(data, length)
+        return self.intern_hashed(data, length, hash_bytes(data, length))
+
+    cdef uint32_t intern_hashed(
+        self, const char* data, Py_ssize_t length, uint64_t hash
+    ) except 0 nogil:
+        """Return the id of a text of which the hash is known."""
+        cdef uint32_t text_id = self.find(data, length, hash)
         cdef uint64_t place
         if text_id:
             return text_id
@@ -114,7 +119,7 @@ cdef class Texts:
         self.arena.size += length
         text_id = <uint32_t> self.ends.size
         self.ends.push(self.arena.size)
-        place = hash_bytes(data, length) & self.mask
+        place = hash & self.mask
         while self.slots[place]:
             place = (place + 1) & self.mask
         self.slots[place] = text_id
@@ -122,16 +127,13 @@ cdef class Texts:
 
     cdef int64_t derive(self, const char* data, Py_ssize_t length) noexcept nogil:
         """Return the id of a text that was made on the way, interned on demand."""
-        cdef uint32_t text_id = self.find(data, length)
-        if text_id == 0:
-            text_id = self.intern_bytes(data, length)
-        return text_id
+        return self.intern_bytes(data, length)
 
     cdef int64_t id_of(self, str text) except -1:
         """Return the id of `text`, or 0 where it was never interned."""
         cdef Py_ssize_t length = 0
         cdef const char* data = PyUnicode_AsUTF8AndSize(text, &length)
-        return self.find(data, length)
+        return self.find(data, length, hash_bytes(data, length))
 
     cdef str text(self, uint32_t text_id):
         """Return the text of an id that was given out."""

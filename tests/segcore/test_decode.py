@@ -209,6 +209,31 @@ def test_a_pack_cut_short_anywhere_is_refused_or_whole() -> None:
     assert refused == [1, *range(3, len(payload))]
 
 
+@pytest.mark.parametrize("tail", [b"", bytes(40)], ids=["at the end", "before the end"])
+def test_texts_of_any_length_are_the_same_wherever_they_lie(tail: bytes) -> None:
+    for length in range(40):
+        for place in range(length):
+            for odd in (b"a", b"\x00", b"\x7f", b"\x80", b"\xff", "é".encode(), "€".encode()):
+                text = (b"0123456789" * 5)[:place] + odd + b"z" * (length - place - len(odd))
+                pack = facts_pb2.FactPack()
+                _event(pack).event.items.add(sku="S", brand="?" * len(text))
+                payload = pack.SerializeToString().replace(b"?" * len(text), text)
+                decoding.check(payload + (b"\x7a\x28" + tail if tail else b""))
+
+
+def test_texts_that_differ_in_one_byte_or_in_length_have_ids_of_their_own() -> None:
+    texts = {bytes([65 + place]) * length for length in range(40) for place in range(2)}
+    texts |= {b"A" * place + b"B" + b"A" * (30 - place) for place in range(31)}
+    pack = facts_pb2.FactPack()
+    for index, text in enumerate(sorted(texts) * 2):
+        _event(pack, index).event.properties["p"].text = text.decode()
+    payload = pack.SerializeToString()
+    assert decoding.check(payload, whole=True) == "plain"
+    batch = Batch(Texts())
+    PackReader(payload).read_events(batch, Catalog(batch.texts))
+    assert len(batch.texts) >= len(texts)
+
+
 def test_a_group_nobody_knows_may_be_deep_and_not_bottomless() -> None:
     def nested(depth: int) -> bytes:
         return _wrapped(b"\x4b" * depth + b"\x4c" * depth)
