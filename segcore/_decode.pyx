@@ -89,6 +89,7 @@ cdef class PackReader:
 
     def __cinit__(self, bytes payload not None):
         self.payload = payload
+        open_pack(&self.pack, <const uint8_t*> <const char*> payload, len(payload))
         if self._scan() == BAD:
             self._refuse()
 
@@ -150,11 +151,7 @@ cdef class PackReader:
         cdef Cursor pack, part
         cdef uint32_t tag = 0
         cdef uint64_t number = 0
-        cdef Py_ssize_t length
-        with gil:
-            length = len(self.payload)
-            open_pack(&self.pack, <const uint8_t*> <const char*> self.payload, length)
-        go_to(&self.pack, 0, length, &pack)
+        go_to(&self.pack, 0, self.pack.length, &pack)
         while pack.at < pack.end:
             if read_tag(&pack, &tag) == BAD:
                 return BAD

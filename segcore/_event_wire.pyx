@@ -80,13 +80,15 @@ cdef int read_event(
             found = within(&event, b"primary_namespace", -1, read_text(&event, &ignored))
         elif tag == 42:
             timed = True
-            found = within(&event, b"occurred_time", -1, read_timestamp(enter(&event, &part), &seconds, &nanos))
+            found = read_timestamp(enter(&event, &part), &seconds, &nanos)
+            within(&event, b"occurred_time", -1, found)
         elif tag == 50:
             found = read_line(enter(&event, &part), batch, catalog)
             within(&event, b"items", lines, found)
             lines += 1
         elif tag == 58:
-            found = within(&event, b"properties", -1, read_property(enter(&event, &part), parts, batch))
+            found = read_property(enter(&event, &part), parts, batch)
+            within(&event, b"properties", -1, found)
         else:
             found = skip_field(&event, tag)
         if found != WELL:
@@ -362,7 +364,8 @@ cdef int read_value(const Cursor* given, char* scratch, Property* it, Memo memo)
         elif tag == 50:
             if it.kind == TEXTS:
                 return ODD
-            found = within(&value, b"texts", -1, read_texts(enter(&value, &part), scratch, &it.text.text))
+            found = read_texts(enter(&value, &part), scratch, &it.text.text)
+            within(&value, b"texts", -1, found)
             it.kind = TEXTS
         else:
             found = skip_field(&value, tag)

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from segcore._bytes_out cimport Buffer
-from segcore._wire cimport Text
+from segcore._text_hash cimport Text
 
 cdef enum:
     TYPE_SLOTS = 64

@@ -1,9 +1,10 @@
 """Records of the inbound log, read where they lie."""
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 
 from segcore._fact_writer cimport FactPart
-from segcore._wire cimport Cursor, Fault, Text
+from segcore._text_hash cimport Text
+from segcore._wire cimport Cursor, Pack
 
 cdef enum:
     NAMESPACES_KEPT = 8
@@ -33,7 +34,6 @@ cdef class InboundReader:
     cdef readonly bint is_sound
     cdef readonly int64_t now_ms
     cdef readonly Py_ssize_t duplicates
-    cdef const uint8_t* base
     cdef InputHead* inputs
     cdef Py_ssize_t count
     cdef Py_ssize_t room
@@ -44,11 +44,11 @@ cdef class InboundReader:
     cdef Text kept_namespaces[NAMESPACES_KEPT]
     cdef list kept_names
     cdef int kept_next
-    cdef Fault fault
+    cdef Pack pack
     cdef int _scan(self) except -2 nogil
-    cdef int _note(self, Cursor* input) except -2 nogil
-    cdef int _read_event(self, Cursor* event, InputHead* head) except -2 nogil
-    cdef int _add_named(self, Cursor* event) except -2 nogil
+    cdef int _note(self, const Cursor* given) except -2 nogil
+    cdef int _read_event(self, const Cursor* given, InputHead* head) except -2 nogil
+    cdef int _add_named(self, const Cursor* given) except -2 nogil
     cdef object _name(self, Text namespace)
     cdef object _owner(self, InputHead* head, dict holders)
     cdef Py_ssize_t _came_with(self, InputHead* head, dict ranks) except -1

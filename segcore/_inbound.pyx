@@ -5,7 +5,7 @@ bytes that it is; of all else Python decides, input by input. The twin is `servi
 without this: the same bytes come of it.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
@@ -20,10 +20,15 @@ from segcore._wire cimport (
     ODD,
     WELL,
     enter,
+    go_to,
+    no_text,
+    open_pack,
+    place_of,
     read_tag,
     read_text,
     read_varint,
     skip_field,
+    take,
 )
 
 cdef enum:
@@ -37,7 +42,7 @@ cdef class InboundReader:
 
     def __cinit__(self, bytes payload not None):
         self.payload = payload
-        self.base = <const uint8_t*> <const char*> payload
+        open_pack(&self.pack, <const uint8_t*> <const char*> payload, len(payload))
         self.kept_names = [None] * NAMESPACES_KEPT
         self.ids = []
         with nogil:
@@ -193,58 +198,56 @@ cdef class InboundReader:
         """Note where each input lies, and its head."""
         cdef Cursor pack, input
         cdef uint32_t tag = 0
-        pack.at = pack.base = self.base
-        with gil:
-            pack.end = self.base + len(self.payload)
-        pack.fault = &self.fault
+        go_to(&self.pack, 0, self.pack.length, &pack)
         while pack.at < pack.end:
             if read_tag(&pack, &tag) == BAD:
                 return BAD
             if tag == 10:
-                if enter(&pack, &input) == BAD or self._note(&input) == BAD:
+                if self._note(enter(&pack, &input)) == BAD:
                     return BAD
             elif skip_field(&pack, tag) == BAD:
                 return BAD
         return WELL
 
-    cdef int _note(self, Cursor* input) except -2 nogil:
+    cdef int _note(self, const Cursor* given) except -2 nogil:
         """Keep the head of one more input; BAD where its head is malformed, not its body."""
         cdef InputHead* head
         cdef uint32_t tag = 0
         cdef uint64_t number = 0
-        cdef Cursor inner, body
+        cdef Cursor input, body
         cdef int found = WELL
         cdef bint has_body = False
+        if take(given, &input) == BAD:
+            return BAD
         if self.count == self.room:
             self.room = max(64, self.room * 2)
             self.inputs = <InputHead*> more(self.inputs, self.room * sizeof(InputHead))
         head = &self.inputs[self.count]
         memset(head, 0, sizeof(InputHead))
-        head.start = input.at - input.base
-        head.end = input.end - input.base
+        head.start = place_of(&self.pack, input.at)
+        head.end = place_of(&self.pack, input.end)
         head.is_plain = True
-        head.input_id = head.traceparent = Text(<const char*> input.base, 0)
+        head.input_id = head.traceparent = no_text(&input)
         while input.at < input.end:
-            if read_tag(input, &tag) == BAD:
+            if read_tag(&input, &tag) == BAD:
                 return BAD
             if tag == 10:
-                found = read_text(input, &head.input_id)
+                found = read_text(&input, &head.input_id)
             elif tag == 16:
-                found = read_varint(input, &number)
+                found = read_varint(&input, &number)
                 head.received_ms = <int64_t> number
             elif tag == 26:
-                found = read_text(input, &head.traceparent)
+                found = read_text(&input, &head.traceparent)
             elif tag == EVENT_TAG:
-                found = enter(input, &inner)
+                found = BAD if enter(&input, &body).at == NULL else WELL
                 # Of two bodies the last counts: Python sees to that.
                 head.is_plain &= not has_body
                 has_body = True
-                body = inner
             elif tag & 7 == 2 and tag >> 3 >= FIRST_BODY:
                 head.is_plain = False
-                found = skip_field(input, tag)
+                found = skip_field(&input, tag)
             else:
-                found = skip_field(input, tag)
+                found = skip_field(&input, tag)
             if found == BAD:
                 return BAD
             head.is_plain &= found == WELL
@@ -256,46 +259,48 @@ cdef class InboundReader:
         self.count += 1
         return WELL
 
-    cdef int _read_event(self, Cursor* event, InputHead* head) except -2 nogil:
+    cdef int _read_event(self, const Cursor* given, InputHead* head) except -2 nogil:
         """Read whose an event is, and of what type."""
         cdef uint32_t tag = 0
         cdef int found
         cdef Text ignored
-        head.event_type = head.primary = Text(<const char*> event.base, 0)
+        cdef Cursor event, part
+        take(given, &event)
+        head.event_type = head.primary = no_text(&event)
         head.named_start = self.named_count
         while event.at < event.end:
-            if read_tag(event, &tag) == BAD:
+            if read_tag(&event, &tag) == BAD:
                 return BAD
             if tag == 10:
-                found = read_text(event, &ignored)
+                found = read_text(&event, &ignored)
             elif tag == 18:
-                found = read_text(event, &head.event_type)
+                found = read_text(&event, &head.event_type)
             elif tag == 26:
-                found = self._add_named(event)
+                found = self._add_named(enter(&event, &part))
             elif tag == 34:
-                found = read_text(event, &head.primary)
+                found = read_text(&event, &head.primary)
             elif tag == 42:
-                found = pass_time(event)
+                found = pass_time(enter(&event, &part))
             else:
-                found = skip_field(event, tag)
+                found = skip_field(&event, tag)
             if found != WELL:
                 return found
         head.named_end = self.named_count
         return WELL if head.named_end > head.named_start else ODD
 
-    cdef int _add_named(self, Cursor* event) except -2 nogil:
+    cdef int _add_named(self, const Cursor* given) except -2 nogil:
         """Keep one identifier; ODD for one that has more to it than its two texts."""
         cdef Cursor identity
         cdef Named* named
         cdef uint32_t tag = 0
         cdef int found
-        if enter(event, &identity) == BAD:
+        if take(given, &identity) == BAD:
             return BAD
         if self.named_count == self.named_room:
             self.named_room = max(64, self.named_room * 2)
             self.named = <Named*> more(self.named, self.named_room * sizeof(Named))
         named = &self.named[self.named_count]
-        named.namespace = named.value = Text(<const char*> event.base, 0)
+        named.namespace = named.value = no_text(&identity)
         while identity.at < identity.end:
             if read_tag(&identity, &tag) == BAD:
                 return BAD
@@ -319,11 +324,11 @@ cdef inline bint is_same(Text one, Text other) noexcept nogil:
     return one.length == other.length and memcmp(one.data, other.data, one.length) == 0
 
 
-cdef int pass_time(Cursor* event) noexcept nogil:
+cdef int pass_time(const Cursor* given) noexcept nogil:
     """Pass over a Timestamp, which has to be well formed all the same."""
     cdef Cursor time
     cdef uint32_t tag = 0
-    if enter(event, &time) == BAD:
+    if take(given, &time) == BAD:
         return BAD
     while time.at < time.end:
         if read_tag(&time, &tag) == BAD or skip_field(&time, tag) == BAD:

@@ -27,8 +27,8 @@ cdef class Texts:
     cdef bint ends_with(self, uint32_t text_id, uint32_t argument) noexcept nogil
     cdef bint contains(self, uint32_t text_id, uint32_t argument) noexcept nogil
 
-    # Each step of a look-up may be a miss. These bring one near, and stand on the one before: whoever
-    # has many texts to look up takes each step for all of them, or for those that come soon.
+    # Each step of a look-up may be a miss. These bring one near, each after the one before it:
+    # whoever has many texts to look up takes each step for all of them, or for those to come.
 
     cdef inline void fetch_slot(self, uint64_t hash) noexcept nogil:
         prefetch(&self.slots[hash & self.mask])

@@ -43,6 +43,7 @@ cdef enum Wire:
 
 cdef struct Pack:
     const uint8_t* start
+    Py_ssize_t length
     const uint8_t* last_word            # from here on there are eight bytes; NULL: nowhere
     const uint8_t* last_spelled         # from here on there are SPELLED_BYTES
     int reason                          # 0 unless something is malformed, at `offset`
@@ -69,6 +70,7 @@ ctypedef int (*Reader)(Cursor* cursor, uint64_t* out) noexcept nogil
 
 cdef inline void open_pack(Pack* pack, const uint8_t* start, Py_ssize_t length) noexcept nogil:
     pack.start = start
+    pack.length = length
     pack.last_word = start + length - 8 if length >= 8 else NULL
     pack.last_spelled = start + length - SPELLED_BYTES if length >= SPELLED_BYTES else NULL
 

@@ -1,4 +1,4 @@
-"""What is rare on the wire: numbers at the end of a pack, long tags, other than ASCII, unknown fields.
+"""What is rare on the wire: numbers at its end, long tags, more than ASCII, unknown fields.
 
 Here all limits are checked that `_wire.pxd` has no time for.
 """
@@ -32,11 +32,15 @@ cdef int read_short_varint(Cursor* cursor, uint64_t* out) noexcept nogil:
 
 
 cdef int read_any_tag(Cursor* cursor, uint64_t* tag) noexcept nogil:
+    return read_tag_from(cursor, tag, 8)
+
+
+cdef int read_tag_from(Cursor* cursor, uint64_t* tag, uint64_t least) noexcept nogil:
     cdef uint64_t value = 0
     cdef const uint8_t* start = cursor.at
     if read_short_varint(cursor, &value) == BAD:
         return BAD
-    if value < 8 or (value & 7) > FIXED32:
+    if value < least or (value & 7) > FIXED32:
         cursor.at = start
         return fail(cursor, BAD_TAG)
     tag[0] = value
@@ -119,6 +123,7 @@ cdef int skip_any_field(Cursor* cursor, uint32_t tag) noexcept nogil:
     """Pass over a field that nobody here knows, groups and all."""
     cdef uint32_t open_groups[GROUP_DEPTH]
     cdef int depth = 0
+    cdef uint64_t inner = 0
     while True:
         if tag & 7 == GROUP:
             if depth == GROUP_DEPTH:
@@ -133,5 +138,6 @@ cdef int skip_any_field(Cursor* cursor, uint32_t tag) noexcept nogil:
             return BAD
         if depth == 0:
             return WELL
-        if read_tag(cursor, &tag) == BAD:
+        if read_tag_from(cursor, &inner, 0) == BAD:     # there upb takes a field 0 too
             return BAD
+        tag = <uint32_t> inner

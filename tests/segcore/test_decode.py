@@ -234,6 +234,14 @@ def test_texts_that_differ_in_one_byte_or_in_length_have_ids_of_their_own() -> N
     assert len(batch.texts) >= len(texts)
 
 
+@pytest.mark.parametrize("inner", [b"\x00\x05", b"\x02\x01a", b"\x03\x04", b"\x06", b"\x03"])
+def test_of_a_group_nobody_knows_the_kernel_takes_what_python_takes(inner: bytes) -> None:
+    pack = facts_pb2.FactPack()
+    _event(pack)
+    fact = pack.facts[0].SerializeToString() + b"\x0b" + inner + b"\x0c"
+    decoding.check(b"\x12" + bytes([len(fact)]) + fact)
+
+
 def test_a_group_nobody_knows_may_be_deep_and_not_bottomless() -> None:
     def nested(depth: int) -> bytes:
         return _wrapped(b"\x4b" * depth + b"\x4c" * depth)
