@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from segcore._wire cimport Cursor, Text
+from segcore._text_hash cimport Text
+from segcore._wire cimport Cursor
 
 cdef enum:
     PROPERTY_ROOM = 64          # an event with more properties is Python's

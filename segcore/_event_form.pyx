@@ -14,7 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from segcore._bytes_out cimport varint_size
 from segcore._program cimport MISSING
 from segcore._text_hash cimport hash_bytes
-from segcore._wire cimport WELL, check_text, read_fixed64, read_varint
+from segcore._wire cimport WELL, check_text, place_of, read_fixed64, read_varint
 
 cdef enum Kind:
     ANY = 0
@@ -89,8 +89,8 @@ cdef class EventRules:
         cdef bint has_type = False
         form.event_id = text = Text(NULL, 0)
         form.occurred_ms = MISSING
-        form.start = event.at - event.base
-        form.end = event.end - event.base
+        form.start = place_of(event.pack, event.at)
+        form.end = place_of(event.pack, event.end)
         form.properties_start = form.end
         form.property_count = 0
         form.is_sorted = True
@@ -100,7 +100,7 @@ cdef class EventRules:
                 return False
             if tag == 58:
                 if former != 58:
-                    form.properties_start = event.at - event.base
+                    form.properties_start = place_of(event.pack, event.at)
                 fine = self.take_property(event, form)
                 former = tag
                 if not fine:
@@ -186,7 +186,7 @@ cdef class EventRules:
 
     cdef bint take_property(self, Cursor* event, EventForm* form) noexcept nogil:
         """Read one property, and put its place where its name belongs among the former ones."""
-        cdef Py_ssize_t start = event.at - event.base
+        cdef Py_ssize_t start = place_of(event.pack, event.at)
         cdef Cursor entry, value
         cdef Text name
         cdef int place = form.property_count
@@ -211,7 +211,7 @@ cdef class EventRules:
             form.properties[place] = form.properties[place - 1]
             form.is_sorted = False
             place -= 1
-        form.properties[place] = PropertyPlace(name, start, event.at - event.base)
+        form.properties[place] = PropertyPlace(name, start, place_of(event.pack, event.at))
         form.property_count += 1
         return True
 
@@ -271,8 +271,9 @@ cdef inline bint take_part(Cursor* message, Cursor* inner) noexcept nogil:
     cdef uint64_t length = 0
     if not take_varint(message, &length) or length > <uint64_t> (message.end - message.at):
         return False
-    inner[0] = message[0]
+    inner.at = message.at
     inner.end = message.at + length
+    inner.pack = message.pack
     message.at = inner.end
     return True
 
@@ -288,7 +289,7 @@ cdef bint take_text(
         return False
     text.data = <const char*> inner.at
     text.length = inner.end - inner.at
-    if text.length < least or check_text(inner.at, inner.end) != WELL:
+    if text.length < least or check_text(text.data, text.length) != WELL:
         return False
     if text.length > most:
         at = inner.at

@@ -1,10 +1,11 @@
 """Requests of senders, and the records of the inbound log that are made of them."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from segcore._bytes_out cimport Buffer
 from segcore._event_form cimport EventForm, EventRules, PropertyPlace
-from segcore._wire cimport Cursor, Fault, Text
+from segcore._text_hash cimport Text
+from segcore._wire cimport Cursor, Pack
 
 
 cdef struct Asked:
@@ -31,7 +32,6 @@ cdef class InboundWriter:
 cdef class RequestReader:
     cdef readonly bytes payload
     cdef readonly bint is_sound
-    cdef const uint8_t* base
     cdef EventRules rules
     cdef Asked* inputs
     cdef Py_ssize_t count
@@ -39,7 +39,7 @@ cdef class RequestReader:
     cdef PropertyPlace* properties
     cdef Py_ssize_t property_count
     cdef Py_ssize_t property_room
-    cdef Fault fault
+    cdef Pack pack
     cdef bint _scan(self) except -1 nogil
     cdef int _note(self, Cursor* input) except -1 nogil
     cdef int _keep(self, Asked* asked, EventForm* form) except -1 nogil

@@ -4,7 +4,7 @@ Of all else Python decides, input by input. The twin is `services.profile.intake
 same record comes of it.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -21,7 +21,7 @@ from segcore._bytes_out cimport (
     put_text,
     text_size,
 )
-from segcore._wire cimport WELL, enter, read_tag
+from segcore._wire cimport WELL, enter, go_to, open_pack, place_of, read_tag
 
 cdef enum:
     INPUTS_TAG = 0x0A           # of a request, and of an inbound pack
@@ -79,7 +79,7 @@ cdef class RequestReader:
 
     def __cinit__(self, bytes payload not None, EventRules rules not None):
         self.payload = payload
-        self.base = <const uint8_t*> <const char*> payload
+        open_pack(&self.pack, <const uint8_t*> <const char*> payload, len(payload))
         self.rules = rules
         with nogil:
             self.is_sound = self._scan()
@@ -128,7 +128,7 @@ cdef class RequestReader:
     cdef int _write(
         self, Asked* asked, int64_t received_ms, bytes traceparent, Buffer* out
     ) except -1:
-        cdef const char* base = <const char*> self.base
+        cdef const char* base = <const char*> self.pack.start
         cdef Py_ssize_t length = asked.event_end - asked.event_start
         cdef Py_ssize_t trace = len(traceparent)
         cdef Py_ssize_t size, place
@@ -153,14 +153,11 @@ cdef class RequestReader:
         """Note where each input lies; tell whether there is nothing else."""
         cdef Cursor request, input
         cdef uint32_t tag = 0
-        request.at = request.base = self.base
-        with gil:
-            request.end = self.base + len(self.payload)
-        request.fault = &self.fault
+        go_to(&self.pack, 0, self.pack.length, &request)
         while request.at < request.end:
             if read_tag(&request, &tag) != WELL or tag != INPUTS_TAG:
                 return False
-            if enter(&request, &input) != WELL:
+            if enter(&request, &input).at == NULL:
                 return False
             self._note(&input)
         return True
@@ -176,12 +173,12 @@ cdef class RequestReader:
             self.inputs = <Asked*> more(self.inputs, self.room * sizeof(Asked))
         asked = &self.inputs[self.count]
         memset(asked, 0, sizeof(Asked))
-        asked.start = input.at - input.base
-        asked.end = input.end - input.base
+        asked.start = place_of(&self.pack, input.at)
+        asked.end = place_of(&self.pack, input.end)
         self.count += 1
         if input.at == input.end or read_tag(input, &tag) != WELL or tag != ASKED_EVENT_TAG:
             return 0
-        if enter(input, &event) != WELL or input.at != input.end:
+        if enter(input, &event).at == NULL or input.at != input.end:
             return 0
         if self.rules.is_plain(&event, &form):
             asked.is_plain = True
