@@ -51,7 +51,7 @@ async def collect(
 async def _changes(
     client: Client, scenario: Scenario, merges: Mapping[int, Sequence[Merge]]
 ) -> dict[int, list[Change]]:
-    if not scenario.segments:
+    if not scenario.segments and not scenario.published:
         return {}
     found = await transitions(client)
     return {person: united(person, merged, found) for person, merged in merges.items()}

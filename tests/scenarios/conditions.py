@@ -23,12 +23,14 @@ _SUMS = {"total": "event.total", "amount": "item.price * item.quantity"}
 class Place:
     """Where a condition stands: which names it may use.
 
-    `untold` gives, for a segment that the product has not been told, why. Events of a type in
+    `published` are the names of audiences whose members come from outside. `untold` gives, for a
+    segment that the product has not been told, why. Events of a type in
     `one_line` have at most one line each here, so that counting lines is counting events.
     """
 
     item_sets: Mapping[str, Condition] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
     untold: Mapping[str, str] = field(default_factory=dict)
     one_line: frozenset[str] = frozenset()
     key: str = "profile"
@@ -131,8 +133,8 @@ def _segment(condition: Condition, place: Place) -> str:
     name = condition["segment"]
     if name in place.untold:
         raise NotYet(place.untold[name])
-    if name not in place.segments:
-        raise NotYet("audiences published from outside")
+    if name not in place.segments | place.published:
+        raise NotYet("audiences that nobody publishes")
     return f'audience("{resource_id(name)}")'
 
 

@@ -11,10 +11,11 @@ import grpc
 
 from coterie.identity.v1 import identity_service_pb2 as identity_pb
 from coterie.profile.v1 import profile_service_pb2 as profile_pb
-from coterie.type.v1 import change_pb2, value_pb2
+from coterie.type.v1 import change_pb2, identity_pb2, value_pb2
 from services.host.client import Behind, Client
 from services.host.embedded import Suite
 from services.kit.config import SERVICES, Config
+from tests.scenarios.cel import resource_id
 from tests.scenarios.collecting import collect
 from tests.scenarios.faults import ScenarioError
 from tests.scenarios.inputs import Intake, identities, stamp
@@ -22,13 +23,15 @@ from tests.scenarios.judging import MISSING, READ, Judge, Reader
 from tests.scenarios.mailbox import Mailbox
 from tests.scenarios.people import People
 from tests.scenarios.scenario import Claim, Input, Scenario
-from tests.scenarios.telling import Told, tell
+from tests.scenarios.telling import Told, publish_audience, tell
 from tests.scenarios.times import MINUTE
 from tests.scenarios.verdict import Verdict, fails, not_yet
 
 LEAD_MS = MINUTE
 """How long before the first input the definitions are there."""
 BATCH = 500
+_CALLS = ("link", "audience")
+"""What arrives as a call of its own, after all that was there before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,10 @@ class _Run:
         """Bring the inputs of one instant in, in order; what nobody did is left out."""
         waiting: list[profile_pb.IngestInput] = []
         for each in arrivals:
-            if each.kind == "link":
+            if each.kind in _CALLS:
                 await self._send(waiting)
                 waiting = []
-                await self._link(each)
+                await (self._link(each) if each.kind == "link" else self._publish(each))
             elif each.kind != "event" or each.body["ids"]:
                 waiting += self._intake.inputs(each)
         await self._send(waiting)
@@ -149,15 +152,32 @@ class _Run:
                 raise ScenarioError(f"input refused: {refused.error.message}")
 
     async def _link(self, arrival: Input) -> None:
-        """Link at the instant of arrival: what the clock shows, so an input brings it there."""
         ids = identities(arrival.body["ids"])
+        await self._come_to(arrival.at_ms, ids[0])
+        await self._client.identity.Link(identity_pb.LinkRequest(identities=ids))
+
+    async def _publish(self, arrival: Input) -> None:
+        """Publish a list; whom nobody knows is left out of it."""
+        known: dict[int, identity_pb2.Identity] = {}
+        for ids in arrival.body["members"]:
+            found = zip(await self._people.resolve(ids), identities(ids), strict=True)
+            person, identity = next(((who, by) for who, by in found if who), (0, None))
+            if identity is not None:
+                known.setdefault(person, identity)
+        if known:
+            await self._come_to(arrival.at_ms, next(iter(known.values())))
+        else:
+            await self._client.tick(arrival.at_ms)
+        await publish_audience(self._client, resource_id(arrival.body["name"]), list(known))
+
+    async def _come_to(self, at_ms: int, identity: identity_pb2.Identity) -> None:
+        """Let the clock show the instant of arrival of a call: an input brings it there."""
         change = change_pb2.AttributeChange(
-            identities=ids[:1], attributes={"linked": value_pb2.Value()}
+            identities=[identity], attributes={"linked": value_pb2.Value()}
         )
         moved = profile_pb.IngestInput(attributes=profile_pb.AttributesInput(change=change))
-        moved.received_time.CopyFrom(stamp(arrival.at_ms))
+        moved.received_time.CopyFrom(stamp(at_ms))
         await self._send([moved])
-        await self._client.identity.Link(identity_pb.LinkRequest(identities=ids))
 
 
 def _instants(scenario: Scenario) -> list[int]:

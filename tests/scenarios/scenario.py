@@ -57,3 +57,8 @@ class Scenario:
     def bodies(self, kind: str) -> list[Definition]:
         """Return the bodies of the inputs of one kind, in order."""
         return [each.body for each in self.inputs if each.kind == kind]
+
+    @property
+    def published(self) -> frozenset[str]:
+        """The names of the audiences whose members come from outside."""
+        return frozenset(body["name"] for body in self.bodies("audience"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from coterie.messaging.v1 import messaging_service_pb2 as messaging_pb
 from coterie.profile.v1 import profile_service_pb2 as profile_pb
 from coterie.segmentation.v1 import audience_pb2
 from coterie.segmentation.v1 import segmentation_service_pb2 as segmentation_pb
+from coterie.type.v1 import identity_pb2
 from services.host.client import Client
 from tests.scenarios.cel import resource_id
 from tests.scenarios.conditions import Place, rule_of
@@ -52,6 +53,8 @@ async def tell(client: Client, scenario: Scenario, intake: Intake, start_ms: int
     await client.wait_progress((await client.profile.ExtendSchema(request)).revision)
     await _stock(client, scenario, intake, start_ms)
     told = Told()
+    for name in sorted(scenario.published):
+        await publish_audience(client, resource_id(name), [])
     for name in _ordered(scenario):
         await _segment(client, scenario, told, name)
     place = _place(scenario, told)
@@ -71,11 +74,28 @@ async def create_audience(client: Client, audience_id: str, rule: str) -> None:
     wanted = audience_pb2.Audience(display_name=audience_id, rule=rule)
     request = segmentation_pb.CreateAudienceRequest(audience_id=audience_id, audience=wanted)
     await client.segmentation.CreateAudience(request)
+    await _live(client, audience_id)
+
+
+async def publish_audience(client: Client, audience_id: str, members: Sequence[int]) -> None:
+    """Let profiles, and no others, be the members of an audience; wait until they are."""
+    head = segmentation_pb.PublishAudienceHead(
+        audience_id=audience_id, mode=segmentation_pb.PUBLISH_MODE_REPLACE
+    )
+    people = [identity_pb2.Who(profile_id=each) for each in members]
+    request = segmentation_pb.PublishAudienceRequest(head=head, members=people)
+    await client.segmentation.PublishAudience(iter([request]))
+    await _live(client, audience_id)
+
+
+async def _live(client: Client, audience_id: str) -> None:
+    """Wait until the newest version of an audience is the one in use."""
     get = segmentation_pb.GetAudienceRequest(name=f"audiences/{audience_id}", consistency=LATEST)
     async with asyncio.timeout(BUILD_S):
         while True:
-            answer = await client.segmentation.GetAudience(get)
-            if answer.audience.state == audience_pb2.AUDIENCE_STATE_ACTIVE:
+            found = (await client.segmentation.GetAudience(get)).audience
+            active = found.state == audience_pb2.AUDIENCE_STATE_ACTIVE
+            if active and not found.HasField("next_version"):
                 return
             await asyncio.sleep(LOOK_S)
 
@@ -165,6 +185,7 @@ def _place(scenario: Scenario, told: Told) -> Place:
     return Place(
         item_sets=scenario.item_sets,
         segments=frozenset(scenario.segments),
+        published=scenario.published,
         untold=told.missing_segments,
         one_line=one_line_types(scenario),
     )

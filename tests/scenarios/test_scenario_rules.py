@@ -16,6 +16,7 @@ CART = {"of": "cart.added", "cleared_by": ["order.placed", "cart.removed"], "wit
 PLACE = Place(
     item_sets={"cart": CART},
     segments=frozenset({"vip", "told"}),
+    published=frozenset({"from_outside"}),
     untold={"vip": "`by` in rules"},
     one_line=frozenset({"product.viewed"}),
     key="item",
@@ -62,6 +63,7 @@ PLACE = Place(
             'events("order.placed").exists() && !events("order.placed").last(days(3)).exists()',
         ),
         ({"not": {"segment": "told"}}, '!audience("told")'),
+        ({"segment": "from_outside"}, 'audience("from-outside")'),
         (
             {"not": {"any": [{"attr": "a", "eq": True}, {"segment": "told"}]}},
             '!((profile.a == true) || (audience("told")))',
@@ -85,7 +87,7 @@ def test_a_condition_reads_as_a_rule(condition: dict[str, Any], rule: str) -> No
     [
         ({"predicted_top": 0.2}, "predicted_top"),
         ({"segment": "vip"}, "`by` in rules"),
-        ({"not": {"segment": "elsewhere"}}, "published from outside"),
+        ({"not": {"segment": "elsewhere"}}, "nobody publishes"),
         ({"age": {"event": "a", "gt": "P1D"}}, "`age` with `gt`"),
     ],
 )
