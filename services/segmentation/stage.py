@@ -43,16 +43,24 @@ class Memberships:
         self._append_inbound = append_inbound
         self._run_writer = RunWriter(number)
         self._on_disk = True
+        self._read_back = False
         self.on_definition: Callable[[], None] = lambda: None
 
     def restore(self) -> int:
         """Read the newest good snapshot back; return the facts position that it holds."""
-        restored = self._snapshots.restore()
-        restored.note_next_due()
-        self._replace(restored)
-        self._on_disk = True
+        if not self._read_back:
+            self._read_state_back()
+        self._read_back = False
         self._freshness.reached(self.partition.settled_seq, self._number)
         return self.partition.facts_seq
+
+    def _read_state_back(self) -> None:
+        """Take the state of the newest good snapshot; nobody reads files that are cut meanwhile."""
+        with self.partition.lock:
+            restored = self._snapshots.restore()
+            restored.note_next_due()
+            self._replace(restored)
+            self._on_disk = self._read_back = True
 
     def _replace(self, restored: Partition) -> None:
         """Go on with what was read back: who still holds the former partition reads this one's.
@@ -60,11 +68,10 @@ class Memberships:
         Both stand on the same files, of which only the new one knows what is in them.
         """
         former = self.partition
-        with former.lock:
-            restored.lock = former.lock
-            former.engine, former.witnessing = restored.engine, restored.witnessing
-            former.records = restored.records
-            self.partition = restored
+        restored.lock = former.lock
+        former.engine, former.witnessing = restored.engine, restored.witnessing
+        former.records = restored.records
+        self.partition = restored
 
     def apply(self, records: Sequence[Record]) -> Mapping[int, Sequence[Entry]]:
         """Apply facts records; each gives one transitions record, which may hold nothing.
@@ -101,7 +108,7 @@ class Memberships:
         del error  # its text may hold personal data; the log of the process has its type
         partition = self.partition
         with partition.lock:
-            self._on_disk = False
+            self._on_disk = self._read_back = False
             handoffs = acts.hand_over_all(partition, record.payload)
             partition.facts_seq = record.seq
         self._hand_over(handoffs)
@@ -118,10 +125,13 @@ class Memberships:
         partition = self.partition
         # Taken for one record at a time: a call that reads waits for that, and not for a backlog.
         with partition.lock:
-            self._on_disk = False
-            handoffs = (
-                self._trace(pack, answer) if self._tracing.enabled else self._read(pack, answer)
-            )
+            self._on_disk = self._read_back = False
+            try:
+                handoffs = self._apply(pack, answer)
+            except Exception:
+                # What a part of the record did is told to nobody: nobody may read it either.
+                self._read_state_back()
+                raise
             partition.note_next_due()
             partition.facts_seq = record.seq
             partition.inbound_seq = pack.inbound_seq
@@ -134,6 +144,11 @@ class Memberships:
     def _hand_over(self, handoffs: Sequence[bytes]) -> None:
         for each in handoffs:
             self._append_inbound(each)
+
+    def _apply(self, pack: PackReader, answer: transitions_pb2.TransitionPack) -> list[bytes]:
+        if self._tracing.enabled:
+            return self._trace(pack, answer)
+        return self._read(pack, answer)
 
     def _read(self, pack: PackReader, answer: transitions_pb2.TransitionPack) -> list[bytes]:
         """Apply a pack: runs of events by their bytes, all else fact by fact."""

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from coterie.log.v1.facts_pb2 import FactPack
 from coterie.log.v1.transitions_pb2 import TransitionPack
 from segcore.rule import Aggregate, Fold, Rows, Scope
@@ -121,3 +123,45 @@ def test_a_transition_says_which_input_it_came_with(tmp_path: Path) -> None:
         (1, "visitors"),
         (2, "visitors"),
     ]
+
+
+def visits(inbound_seq: int, *ordinals: int) -> Record:
+    """Return visits of people, one after the other."""
+    pack = FactPack(inbound_seq=inbound_seq)
+    for index, ordinal in enumerate(ordinals):
+        fact = pack.facts.add(index=index, log_time_ms=inbound_seq, received_ms=inbound_seq)
+        fact.profile_id = ordinal
+        fact.event.event_id, fact.event.type = f"e{inbound_seq}-{index}", "visit"
+    return Record(inbound_seq, pack.SerializeToString(), inbound_seq)
+
+
+def united(inbound_seq: int, winner: int, loser: int) -> Record:
+    pack = FactPack(inbound_seq=inbound_seq)
+    fact = pack.facts.add(log_time_ms=inbound_seq, received_ms=inbound_seq, profile_id=winner)
+    fact.profiles_merged.merged_profile_id = loser
+    fact.profiles_merged.merge_id = "m"
+    return Record(inbound_seq, pack.SerializeToString(), inbound_seq)
+
+
+def test_nothing_of_a_record_that_fails_half_way_is_seen_or_told(tmp_path: Path) -> None:
+    """Person 2 is no more: the run of events ends there, after 7 and 8 have entered."""
+    made, twin = memberships(tmp_path / "one"), memberships(tmp_path / "two")
+    records = [visited(1), visits(2, 2, 3), united(3, 3, 2)]
+    broken, last = visits(4, 7, 8, 2, 9), visits(5, 7, 9)
+    for _ in range(2):
+        held_by_a_reader = made.partition
+        made.apply(records)
+        with pytest.raises(ValueError, match="no more"):
+            made.apply([broken])
+        for each in (held_by_a_reader, made.partition):
+            assert (each.engine.profile_count, each.engine.event_count) == (0, 0)
+        assert made.restore() == 0
+    made.apply(records)
+    made.dead_letter(broken, "an error")
+    twin.apply(records)
+    assert made.apply([last]) == twin.apply([last])
+    assert made.partition.engine.state_hash() == twin.partition.engine.state_hash()
+    made.save(5)
+    assert made.close()
+    again = memberships(tmp_path / "one")
+    assert again.partition.engine.state_hash() == twin.partition.engine.state_hash()
