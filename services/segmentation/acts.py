@@ -155,8 +155,12 @@ def _journey(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
 
 
 def _journey_stop(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
-    partition.versions.library.journeys.pop(fact.journey_stop.journey_id, None)
-    return []
+    stop = fact.journey_stop
+    partition.versions.library.journeys.pop(stop.journey_id, None)
+    if not stop.end_instances:
+        return []  # those who are on their way still need the conditions
+    owned = partition.versions.library.owned_by(f"journeys/{stop.journey_id}/")
+    return [each for audience_id in owned for each in partition.delete(audience_id)]
 
 
 def _activation(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:

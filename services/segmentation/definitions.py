@@ -46,6 +46,10 @@ class Definitions:
         # The stage adds some meanwhile: a list is a copy made at one go.
         return list(self.current.values())
 
+    def owned_by(self, prefix: str) -> list[str]:
+        """Return the audiences of all owners whose names begin so."""
+        return [each.audience_id for each in self.in_use() if each.owner.startswith(prefix)]
+
     def unbuilt(self) -> list[Definition]:
         """Return what is on its way to being live, parents first."""
         waiting = [each for each in self.in_use() if each.state is State.BACKFILLING]

@@ -117,6 +117,34 @@ def test_a_stopped_journey_lets_nobody_in_and_ends_who_is_on_the_way(tmp_path: P
     play(tmp_path, story)
 
 
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_what_an_ended_journey_looked_at_may_be_removed(tmp_path: Path, partitions: int) -> None:
+    async def story(app: App) -> None:
+        journey = by_rows(0, wait("wait", 3 * DAY))
+        journey.display_name, journey.entry.rows = "Nudge", 'events("store_entry")'
+        journey.exit_rule = 'audience("visitors") && events("purchase").exists()'
+        await publish(app, journey)
+        await app.send(event("e1", "store_entry", "crm:1", received=NOON))
+        delete = segmentation_pb.DeleteAudienceRequest(name="audiences/visitors")
+        for end_instances in (None, False):
+            if end_instances is not None:
+                await app.client.journey.StopJourney(pb.StopJourneyRequest(name="journeys/nudge"))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await app.segmentation.DeleteAudience(delete)
+            assert "journeys/nudge/versions/1" in (caught.value.details() or "")
+        await app.client.journey.StopJourney(
+            pb.StopJourneyRequest(name="journeys/nudge", end_instances=True)
+        )
+        await app.segmentation.DeleteAudience(delete)
+        shown = segmentation_pb.ListAudiencesRequest(show_owned=True)
+        left = (await app.segmentation.ListAudiences(shown)).audiences
+        assert not [each.name for each in left if each.owner]
+        await app.create("visitors", 'events("store_entry").exists()')
+        assert (await publish(app, journey)).journey.version == 2
+
+    play(tmp_path, story, partitions)
+
+
 def test_a_journey_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
     async def first() -> None:
         async with running(tmp_path / "data") as app:
