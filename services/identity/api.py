@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,13 @@ class IdentityApi(rpc.IdentityServiceServicer):
         identifiers, request_id = wire.parse_link(request)
         position = await self._links.link(identifiers, request_id, self._traceparent())
         return pb.LinkResponse(revision=format_revision(position))
+
+    async def Unlink(self, request: pb.UnlinkRequest, _context: Call) -> pb.UnlinkResponse:
+        """Say that identifiers do not belong to the person who has them."""
+        identifiers, request_id = wire.parse_unlink(request)
+        await self._freshness.wait_for(await asyncio.to_thread(self._latest))
+        position = await self._links.unlink(identifiers, request_id, self._traceparent())
+        return pb.UnlinkResponse(revision=format_revision(position))
 
     async def GetGraph(self, request: pb.GetGraphRequest, _context: Call) -> pb.GetGraphResponse:
         """Return one profile's identifiers and journal."""

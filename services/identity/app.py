@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.identity.domain.changes import JournalEntry
+from services.identity.domain.changes import Assigned, Change, JournalEntry
 from services.identity.domain.namespaces import Identifier, Namespaces
 from services.identity.state import State
 from services.kit.clock import Clock, ManualClock
-from services.kit.errors import FailedPrecondition, NotFound
+from services.kit.errors import DomainError, FailedPrecondition, NotFound
 from services.kit.ids import new_id
 
 JOURNAL_LIMIT = 1_000
@@ -32,6 +32,11 @@ class Inbound(Protocol):
         self, identifiers: Sequence[Identifier], input_id: str, received_ms: int, traceparent: str
     ) -> int:
         """Append a link; return its position."""
+
+    async def unlink(
+        self, identifiers: Sequence[Identifier], input_id: str, received_ms: int, traceparent: str
+    ) -> int:
+        """Append an un-merge; return its position."""
 
     async def tick(self, received_ms: int) -> int:
         """Append a tick; return its position."""
@@ -84,13 +89,50 @@ class People:
         ordered = sorted(identifiers, key=lambda one: (self._namespaces.rank(one), one))
         return GraphView(found, tuple(ordered), tuple(newest))
 
+    def objection_to_unlink(self, identifiers: Sequence[Identifier]) -> DomainError | None:
+        """Return why these identifiers cannot leave together, None where they can."""
+        state = self._state()
+        with state.lock:
+            graph = state.graph
+            holders = {graph.holder(identifier) for identifier in identifiers}
+            if None in holders:
+                return NotFound("PROFILE_NOT_FOUND", "no profile has one of these identifiers")
+            if len(holders) > 1:
+                return FailedPrecondition(
+                    "IDENTIFIERS_APART",
+                    f"expected identifiers of one profile, found those of {len(holders)}",
+                )
+            held = graph.identifiers_of(holders.pop() or 0)
+        if len(held) == len(identifiers):
+            return FailedPrecondition(
+                "IDENTIFIERS_ALL",
+                f"expected identifiers of a profile that has others besides, found all {len(held)}",
+            )
+        return None
+
+    async def split_by(self, identifiers: Sequence[Identifier], request_id: str) -> int | None:
+        """Return where a request has made these a profile, None where it has not."""
+        holder = self.resolve(identifiers[:1])[0]
+        if not request_id or not holder:
+            return None
+        view = await self.graph(holder)
+        for entry in view.journal:
+            if entry.input_id == request_id and _gives(entry.change, identifiers):
+                return entry.seq
+        return None
+
+
+def _gives(change: Change, identifiers: Sequence[Identifier]) -> bool:
+    return isinstance(change, Assigned) and bool(change.former) and change.identifier in identifiers
+
 
 class Links:
-    """Takes links into the log."""
+    """Takes links and un-merges into the log."""
 
-    def __init__(self, inbound: Inbound, now_ms: Callable[[], int]) -> None:
+    def __init__(self, inbound: Inbound, now_ms: Callable[[], int], people: People) -> None:
         self._inbound = inbound
         self._now_ms = now_ms
+        self._people = people
 
     async def link(
         self, identifiers: Sequence[Identifier], request_id: str, traceparent: str
@@ -98,6 +140,22 @@ class Links:
         """Append a link; return its position. A request id that was used before has no effect."""
         input_id = request_id or new_id()
         return await self._inbound.link(identifiers, input_id, self._now_ms(), traceparent)
+
+    async def unlink(
+        self, identifiers: Sequence[Identifier], request_id: str, traceparent: str
+    ) -> int:
+        """Append an un-merge; return its position, that of the first where it is a repetition.
+
+        Raises NotFound and FailedPrecondition for what cannot be divided as things are.
+        """
+        refusal = self._people.objection_to_unlink(identifiers)
+        if refusal is not None:
+            done = await self._people.split_by(identifiers, request_id)
+            if done is None:
+                raise refusal
+            return done
+        input_id = request_id or new_id()
+        return await self._inbound.unlink(identifiers, input_id, self._now_ms(), traceparent)
 
 
 class LogClock:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from coterie.log.v1.handoff_pb2 import Handoff
 from coterie.log.v1.heads_pb2 import EventHead, InboundHead
-from services.identity.domain.changes import Change, JournalEntry, Merged
+from services.identity.domain.changes import Assigned, Change, JournalEntry, Merged
+from services.identity.domain.namespaces import Identifier
 from services.identity.domain.transit import Crossing, Parked, Place, Transit
 from services.identity.packs import (
     MEMBER,
@@ -147,7 +148,10 @@ class RecordApplier:
         named = (*given, *derived) if derived else given
         if self._state.waiting.concerns(self._state.graph, named):
             return self._park(place, message, stamp_ms)
-        owner, changes, crossing = self._state.link(given, derived)
+        if kind == "unlink":
+            self._unlink(message.input_id, given)
+            return False
+        owner, changes, crossing = self._state.link(given, derived, rejoins=kind == "link")
         self._tell(message.input_id, changes)
         if crossing is not None:
             self._begin(message, crossing)
@@ -155,6 +159,16 @@ class RecordApplier:
         if kind != "link":
             self.writer.write_input(message, kind, owner, came_with(said, namespaces), event_type)
         return False
+
+    def _unlink(self, input_id: str, identifiers: Sequence[Identifier]) -> None:
+        """Divide a profile; what cannot be divided by now stays as it is."""
+        divided = self._state.unlink(identifiers)
+        if divided is None:
+            return
+        created, former = divided.created, divided.profile_id
+        assigned = [Assigned(created, one, former) for one in divided.identifiers]
+        self._note(input_id, [divided, *assigned])
+        self.writer.write_change(divided)
 
     def _park(self, place: Place, message: InboundHead, stamp_ms: int) -> bool:
         """Let an input wait; it does."""

@@ -1,4 +1,4 @@
-"""What identity itself appends to the inbound log: links that callers ask for, and ticks."""
+"""What identity appends to the inbound log: links and un-merges that are asked for, and ticks."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ class InboundWriter:
         """Append a link; return its position."""
         message = Inbound(input_id=input_id, received_ms=received_ms, traceparent=traceparent)
         message.link.identities.extend(map(render_identity, identifiers))
+        return await self._append(message)
+
+    async def unlink(
+        self,
+        identifiers: Sequence[Identifier],
+        input_id: str,
+        received_ms: int,
+        traceparent: str,
+    ) -> int:
+        """Append an un-merge; return its position."""
+        message = Inbound(input_id=input_id, received_ms=received_ms, traceparent=traceparent)
+        message.unlink.identities.extend(map(render_identity, identifiers))
         return await self._append(message)
 
     async def tick(self, received_ms: int) -> int:

@@ -59,9 +59,10 @@ class IdentityModule:
     def register(self, server: grpc.aio.Server) -> None:
         """Add both servicers."""
         clock = LogClock(self._context.clock, self._state, self._writer)
+        people = People(self._state, self._store, self._rules.namespaces)
         api = IdentityApi(
-            People(self._state, self._store, self._rules.namespaces),
-            Links(self._writer, clock.now_ms),
+            people,
+            Links(self._writer, clock.now_ms, people),
             self._freshness,
             self._inbound_log.last_seq,
             self._context.tracing.current_traceparent,

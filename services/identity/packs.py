@@ -8,7 +8,13 @@ from typing import Final, NamedTuple
 from google.protobuf.message import Message
 
 from coterie.log.v1.definition_pb2 import AudienceMember
-from coterie.log.v1.facts_pb2 import Contents, Fact, IdentityAssigned, ProfilesMerged
+from coterie.log.v1.facts_pb2 import (
+    Contents,
+    Fact,
+    IdentityAssigned,
+    ProfileDivided,
+    ProfilesMerged,
+)
 from coterie.log.v1.handoff_pb2 import Departure
 from coterie.log.v1.heads_pb2 import (
     EventHead,
@@ -19,18 +25,23 @@ from coterie.log.v1.heads_pb2 import (
 )
 from coterie.log.v1.inbound_pb2 import Inbound
 from coterie.log.v1.outcome_pb2 import MessageOutcome
-from coterie.type.v1.change_pb2 import AttributeChange, ConsentChange, LinkChange
+from coterie.type.v1.change_pb2 import (
+    AttributeChange,
+    ConsentChange,
+    LinkChange,
+    UnlinkChange,
+)
 from coterie.type.v1.identity_pb2 import Identity
 from segcore._fact_writer import FactPart
 from segcore._inbound import InboundReader
-from services.identity.domain.changes import Assigned, Change, Merged
+from services.identity.domain.changes import Assigned, Change, Divided, Merged
 from services.identity.domain.graph import ORDINAL_BITS
 from services.identity.domain.namespaces import Identifier, Namespaces
 from services.identity.domain.transit import Parked, Place, Transit
 from services.kit.ids import derive_id
 from services.kit.log.port import APPEND_LIMIT_BYTES, Entry
 
-PERSONAL: Final = frozenset({"event", "attributes", "consent", "link", "audience_member"})
+PERSONAL: Final = frozenset({"event", "attributes", "consent", "link", "unlink", "audience_member"})
 """Inputs that name a person; all others concern every partition."""
 
 OUTCOME: Final = "message_outcome"
@@ -59,16 +70,21 @@ BODIES: Mapping[str, int] = {
 """The number by which a pack of facts says that it holds one of a kind."""
 
 
-_Said = EventHead | AttributeChange | ConsentChange | LinkChange | AudienceMember
+_Said = EventHead | AttributeChange | ConsentChange | LinkChange | UnlinkChange | AudienceMember
 
 _PARSERS: Final[Mapping[str, type[_Said]]] = {
     "event": EventHead,
     "attributes": AttributeChange,
     "consent": ConsentChange,
     "link": LinkChange,
+    "unlink": UnlinkChange,
     MEMBER: AudienceMember,
 }
 """What is read of the body of a personal input: of an event whose it is, and no more."""
+
+
+_OF_THE_GRAPH: Final = frozenset({"identity_assigned", "profiles_merged", "profile_divided"})
+"""Facts that tell what an input changed in the graph."""
 
 
 class Input(NamedTuple):
@@ -207,7 +223,7 @@ def _fitting(payload: bytes) -> bytes:
     # of the input itself stays whole, and then it is at most 7 MB.
     pack = FactPackHead.FromString(payload)
     for fact in pack.facts:
-        if fact.WhichOneof("body") in {"identity_assigned", "profiles_merged"}:
+        if fact.WhichOneof("body") in _OF_THE_GRAPH:
             fact.ClearField("input_id")
             fact.ClearField("traceparent")
     return pack.SerializeToString(deterministic=True)
@@ -276,6 +292,19 @@ class FactWriter:
             merge_id = derive_id("merge", *map(str, cause))
             merged = ProfilesMerged(merge_id=merge_id, merged_profile_id=change.loser)
             self._write(change.profile_id, "profiles_merged", merged)
+        elif isinstance(change, Divided):
+            self._write_division(change)
+
+    def _write_division(self, change: Divided) -> None:
+        """Add an un-merge, and then whose the identifiers are."""
+        cause = (self._seq, self.index, change.profile_id, change.created)
+        division_id = derive_id("division", *map(str, cause))
+        divided = ProfileDivided(division_id=division_id, new_profile_id=change.created)
+        for namespace, value in change.identifiers:
+            divided.identities.add(namespace=namespace, value=value)
+        self._write(change.profile_id, "profile_divided", divided)
+        for identifier in change.identifiers:
+            self.write_change(Assigned(change.created, identifier, change.profile_id))
 
     def write_departure(self, transit: Transit) -> None:
         """Tell the partition of the person who leaves it."""

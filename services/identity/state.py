@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from segcore._fact_writer import FactPart
 from segcore._inbound import InboundReader
-from services.identity.domain.changes import JournalEntry
+from services.identity.domain.changes import Divided, JournalEntry
 from services.identity.domain.graph import Graph
 from services.identity.domain.limits import Limits
 from services.identity.domain.linking import Linked, Linker
@@ -76,13 +76,24 @@ class State:
         time.now_ms = reader.now_ms
         return place
 
-    def link(self, given: Sequence[Identifier], derived: Sequence[Identifier]) -> Linked:
+    def link(
+        self, given: Sequence[Identifier], derived: Sequence[Identifier], *, rejoins: bool = False
+    ) -> Linked:
         """Link the identifiers of one input; return whose it is and what changed."""
         holder = self.graph.common_holder((*given, *derived) if derived else given)
         if holder is not None:
             return Linked(holder, ())
         with self.lock:
-            return self._linker.link(given, derived)
+            return self._linker.link(given, derived, rejoins=rejoins)
+
+    def unlink(self, identifiers: Sequence[Identifier]) -> Divided | None:
+        """Make identifiers of one profile a profile of their own; None where that cannot be."""
+        leaving = list(dict.fromkeys(identifiers))
+        holder = self.graph.common_holder(leaving)
+        if holder is None or len(leaving) == len(self.graph.identifiers_of(holder)):
+            return None
+        with self.lock:
+            return self.graph.divide(holder, leaving)
 
     def unite(self, crossing: Crossing) -> int:
         """Make one profile of two; return the id under which the other partition's is taken in."""

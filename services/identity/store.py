@@ -21,7 +21,14 @@ from sqlalchemy import (
     text,
 )
 
-from services.identity.domain.changes import Assigned, Change, JournalEntry, Merged, Refused
+from services.identity.domain.changes import (
+    Assigned,
+    Change,
+    Divided,
+    JournalEntry,
+    Merged,
+    Refused,
+)
 from services.identity.domain.graph import Graph
 from services.identity.domain.log_time import LogTime
 from services.identity.state import Rules, State
@@ -53,6 +60,17 @@ _identifiers = Table(
     Column("profile_id", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+_separations = Table(
+    "separations",
+    _metadata,
+    Column("namespace", String(64), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("other_namespace", String(64), primary_key=True),
+    Column("other_value", String(256), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Pairs of identifiers that an un-merge holds apart, the lesser first."""
 
 _inputs = Table(
     "inputs",
@@ -96,6 +114,14 @@ _PUT_IDENTIFIER = text(
     " VALUES (:namespace, :value, :profile_id)"
     " ON CONFLICT (namespace, value) DO UPDATE SET profile_id = excluded.profile_id"
 )
+_PUT_SEPARATION = text(
+    "INSERT INTO separations (namespace, value, other_namespace, other_value)"
+    " VALUES (:namespace, :value, :other_namespace, :other_value) ON CONFLICT DO NOTHING"
+)
+_DROP_SEPARATION = text(
+    "DELETE FROM separations WHERE namespace = :namespace AND value = :value"
+    " AND other_namespace = :other_namespace AND other_value = :other_value"
+)
 _PUT_INPUT = _inputs.insert()
 _PUT_LOG_TIME = text(
     "INSERT INTO log_time (id, now_ms, last_tick_ms) VALUES (1, :now_ms, :last_tick_ms)"
@@ -126,6 +152,10 @@ class IdentityStore:
             graph.load_profiles(_tuples(connection, select(_profiles)))
             graph.load_identifiers(_tuples(connection, select(_identifiers)))
             graph.load_refusals(_refusals(connection))
+            graph.separations.load(
+                ((one, value), (other, other_value))
+                for one, value, other, other_value in _tuples(connection, select(_separations))
+            )
             waiting = load_waiting(connection, graph, self._rules.namespaces)
             row = connection.execute(select(_log_time)).one_or_none()
         time = LogTime(row.now_ms, row.last_tick_ms) if row is not None else LogTime()
@@ -140,6 +170,8 @@ class IdentityStore:
             move_position(connection, STAGE, 0, self._position, position, self._epoch)
             _put_all(connection, _PUT_PROFILE, _profile_rows(state.graph))
             _put_all(connection, _PUT_IDENTIFIER, _identifier_rows(state.graph))
+            _put_all(connection, _PUT_SEPARATION, _separation_rows(state.graph, held=True))
+            _put_all(connection, _DROP_SEPARATION, _separation_rows(state.graph, held=False))
             write_tuples(connection, _PUT_INPUT, ("kind", "input_id"), list(_input_rows(state)))
             _put_all(connection, _journal.insert(), map(_journal_row, state.unsaved_journal))
             save_waiting(connection, state.waiting)
@@ -212,6 +244,19 @@ def _identifier_rows(graph: Graph) -> Iterator[dict[str, object]]:
         yield {"namespace": identifier[0], "value": identifier[1], "profile_id": holder}
 
 
+def _separation_rows(graph: Graph, *, held: bool) -> Iterator[dict[str, object]]:
+    """Yield the pairs that changed, those that are held apart by now or those that are not."""
+    for pair in sorted(graph.separations.touched):
+        if graph.separations.holds(pair) is held:
+            (namespace, value), (other_namespace, other_value) = pair
+            yield {
+                "namespace": namespace,
+                "value": value,
+                "other_namespace": other_namespace,
+                "other_value": other_value,
+            }
+
+
 def _input_rows(state: State) -> Iterator[tuple[object, ...]]:
     for kind, input_ids in state.unsaved_inputs.items():
         for input_id in sorted(input_ids):
@@ -243,6 +288,8 @@ def _columns(change: Change) -> tuple[str, int, int, tuple[str, str], str]:
             return "merged", profile_id, loser, ("", ""), ""
         case Refused(profile_id, other, reason):
             return "refused", profile_id, other, ("", ""), reason
+        case Divided(profile_id, created):
+            return "divided", profile_id, created, ("", ""), ""
 
 
 def _entry(  # one row, column by column
@@ -258,4 +305,6 @@ def _change(  # noqa: PLR0913, PLR0917  # the same
         return Assigned(profile_id, (namespace, value), other)
     if kind == "merged":
         return Merged(profile_id, other)
+    if kind == "divided":
+        return Divided(profile_id, other)
     return Refused(profile_id, other, reason)

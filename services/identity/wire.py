@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from coterie.identity.v1 import identity_service_pb2 as pb
 from coterie.rpc.v1 import clock_service_pb2
 from coterie.type.v1.identity_pb2 import Identity, Who
-from services.identity.domain.changes import Assigned, JournalEntry, Merged, Refused
+from services.identity.domain.changes import Assigned, Divided, JournalEntry, Merged, Refused
 from services.identity.domain.namespaces import Identifier
 from services.kit.errors import InvalidArgument, invalid_field
 from services.kit.freshness import format_revision
@@ -41,6 +41,13 @@ def parse_link(request: pb.LinkRequest) -> tuple[list[Identifier], str]:
     """Return what to link and the request id, empty for none; raises InvalidArgument."""
     request_id = parse_request_id(request.request_id, "request_id")
     return _identifiers(request.identities, 2, LINK_LIMIT), request_id
+
+
+def parse_unlink(request: pb.UnlinkRequest) -> tuple[list[Identifier], str]:
+    """Return what is to leave, each once, and the request id; raises InvalidArgument."""
+    request_id = parse_request_id(request.request_id, "request_id")
+    found = _identifiers(request.identities, 1, LINK_LIMIT)
+    return list(dict.fromkeys(found)), request_id
 
 
 def parse_who(who: Who) -> Identifier | int:
@@ -92,6 +99,8 @@ def _render_entry(entry: JournalEntry) -> pb.GraphEntry:
         case Refused(_, other, reason):
             rendered.refused.other_profile_id = other
             rendered.refused.reason = reason
+        case Divided(_, created):
+            rendered.split.new_profile_id = created
     return rendered
 
 

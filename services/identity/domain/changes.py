@@ -37,7 +37,16 @@ class Refused:
     reason: str
 
 
-Change = Assigned | Merged | Refused
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """`identifiers` of `profile_id` are those of the new profile `created` from now on."""
+
+    profile_id: int
+    created: int
+    identifiers: tuple[Identifier, ...] = ()
+
+
+Change = Assigned | Merged | Refused | Divided
 
 
 @dataclass(frozen=True, slots=True)

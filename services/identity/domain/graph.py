@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.identity.domain.changes import Assigned, Merged, Refused
+from services.identity.domain.changes import Assigned, Divided, Merged, Refused
 from services.identity.domain.namespaces import Identifier
+from services.identity.domain.separations import Separations
 
 ORDINAL_BITS = 32
 """A profile id is the partition above this many bits of ordinal."""
@@ -27,6 +28,7 @@ class Graph:
         self._absorbed: dict[int, tuple[int, ...]] = {}
         self._last_ordinals = [0] * partitions
         self._refusals: set[Refused] = set()
+        self.separations = Separations()
         self.touched_identifiers: dict[Identifier, None] = {}
         self.touched_profiles: dict[int, None] = {}
 
@@ -72,12 +74,15 @@ class Graph:
 
     def create(self, first: Identifier) -> Assigned:
         """Make a profile for an identifier that nobody holds, in the partition of its hash."""
-        partition = partition_of(first, self._partitions)
+        return self.assign(first, self._found(partition_of(first, self._partitions)))
+
+    def _found(self, partition: int) -> int:
+        """Return the id of a new profile, which holds nothing yet."""
         self._last_ordinals[partition] += 1
         profile_id = partition << ORDINAL_BITS | self._last_ordinals[partition]
         self._identifiers[profile_id] = ()
         self.touched_profiles[profile_id] = None
-        return self.assign(first, profile_id)
+        return profile_id
 
     def assign(self, identifier: Identifier, profile_id: int) -> Assigned:
         """Give the identifier to a live profile, whoever held it before."""
@@ -104,6 +109,17 @@ class Graph:
         self._absorbed[winner] = (*self._absorbed.get(winner, ()), *gone)
         return Merged(winner, loser)
 
+    def divide(self, profile_id: int, leaving: Sequence[Identifier]) -> Divided:
+        """Give identifiers of a live profile a profile of their own, in the same partition.
+
+        Whatever ids found the former profile still find it. The two are held apart from now on.
+        """
+        created = self._found(profile_id >> ORDINAL_BITS)
+        for identifier in leaving:
+            self.assign(identifier, created)
+        self.separations.separate(leaving, self._identifiers[profile_id])
+        return Divided(profile_id, created, tuple(leaving))
+
     def add_guest(self, host: int) -> int:
         """Return a new id in the partition of a live profile, which belongs to nobody and finds it.
 
@@ -128,6 +144,7 @@ class Graph:
         """Say that all changes so far are stored."""
         self.touched_identifiers.clear()
         self.touched_profiles.clear()
+        self.separations.touched.clear()
 
     def redirect_of(self, profile_id: int) -> int:
         """Return where a merged profile went, 0 for a live one."""
@@ -172,6 +189,7 @@ class Graph:
         yield f"ordinals {self._last_ordinals}"
         yield from (f"{key!r} {self._holders[key]}" for key in sorted(self._holders))
         yield from (f"{key} > {self._redirects[key]}" for key in sorted(self._redirects))
+        yield from (f"{one!r} | {other!r}" for one, other in self.separations.pairs())
         refusals = sorted((one.profile_id, one.other, one.reason) for one in self._refusals)
         yield from map(repr, refusals)
 

@@ -15,7 +15,7 @@ NAMESPACE_LIMIT = 30
 """Identifiers a profile in any other namespace: a cookie a month for years."""
 
 NAMESPACE_LIMITS: Mapping[str, int] = {"email": 10, "phone": 10, "device": 10}
-"""Tighter where one value is often shared; wide enough for a lifetime, as none can be unlinked."""
+"""Tighter where one value is often shared; wide enough for a lifetime, as none is ever evicted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ identifiers that an attribute brings come after all that are given. Then, in thi
    a limit.
 4. Each other profile in the list, in turn, is compared with what that profile has become by then.
    They are merged, or where they may not be: identifiers of namespaces that are not unique move,
-   unique ones stay. Where a limit stands in the way, nothing moves.
+   unique ones stay. Where a limit or an un-merge stands in the way, nothing moves; a link that is
+   asked for by name ends what an un-merge holds apart.
 
 The profile that remains of a merge is the one with the identifier of the highest priority, then the
 lower id. Every refusal is told once. A merge of profiles of two partitions takes a while: the input
@@ -30,6 +31,9 @@ from services.identity.domain.limits import Limits
 from services.identity.domain.namespaces import Identifier, Namespaces
 from services.identity.domain.transit import Crossing
 
+UNLINKED = "unlinked"
+"""Why two are not linked that an un-merge holds apart."""
+
 
 class Linked(NamedTuple):
     """Whose an input is and what it changed, in order; `crossing` is what it has to wait for."""
@@ -46,12 +50,21 @@ class Linker:
         self._graph = graph
         self._namespaces = namespaces
         self._limits = limits
+        self._rejoins = False
 
-    def link(self, given: Sequence[Identifier], derived: Sequence[Identifier] = ()) -> Linked:
+    def link(
+        self,
+        given: Sequence[Identifier],
+        derived: Sequence[Identifier] = (),
+        *,
+        rejoins: bool = False,
+    ) -> Linked:
         """Link the identifiers of one input.
 
-        `given` has at least one identifier; `derived` are those that attributes bring.
+        `given` has at least one identifier; `derived` are those that attributes bring. What
+        `rejoins` is a link that is asked for by name, also of what an un-merge holds apart.
         """
+        self._rejoins = rejoins
         ranked = self._namespaces.ranked(given)
         ranked = list(dict.fromkeys((*ranked, *self._namespaces.ranked(derived))))
         accepted, strangers = self._split_strangers(ranked)
@@ -143,7 +156,10 @@ class Linker:
         return owner
 
     def _move(self, identifier: Identifier, former: int, owner: int, changes: list[Change]) -> None:
-        reason = self._limits.broken_by((*self._graph.identifiers_of(owner), identifier))
+        held = self._graph.identifiers_of(owner)
+        reason = self._held_apart((identifier,), held) or self._limits.broken_by(
+            (*held, identifier)
+        )
         if reason is None:
             changes.append(self._graph.assign(identifier, owner))
         else:
@@ -156,7 +172,16 @@ class Linker:
         difference = self._difference(left, right)
         if difference is not None:
             return difference, True
-        return self._limits.broken_by((*left, *right)), False
+        return self._limits.broken_by((*left, *right)) or self._held_apart(left, right), False
+
+    def _held_apart(self, left: Sequence[Identifier], right: Sequence[Identifier]) -> str | None:
+        """Return why an un-merge keeps the two sides from being one; ends that where it may."""
+        separations = self._graph.separations
+        pairs = separations.between(left, right)
+        if pairs and self._rejoins:
+            separations.join(pairs)
+            return None
+        return UNLINKED if pairs else None
 
     def _difference(self, left: Sequence[Identifier], right: Sequence[Identifier]) -> str | None:
         """Return the unique namespace of the highest priority in which the two sides differ."""

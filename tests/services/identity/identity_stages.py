@@ -46,6 +46,12 @@ def link(input_id: str, *ids: str, at_ms: int = START_MS) -> Inbound:
     return message
 
 
+def unlink(input_id: str, *ids: str, at_ms: int = START_MS) -> Inbound:
+    message = Inbound(input_id=input_id, received_ms=at_ms)
+    message.unlink.identities.extend(map(identity, ids))
+    return message
+
+
 def attributes(input_id: str, *ids: str, at_ms: int = START_MS, **values: str) -> Inbound:
     message = Inbound(input_id=input_id, received_ms=at_ms)
     message.attributes.identities.extend(map(identity, ids))
@@ -137,7 +143,7 @@ class Workplace:
         state = self.derivation.state
         self.store.save(state, self.derivation.position)
         state.clear_unsaved()
-        names = ("profiles", "identifiers", "inputs", "journal", "log_time")
+        names = ("profiles", "identifiers", "separations", "inputs", "journal", "log_time")
         names += ("transits", "handoffs", "parked_inputs")
         with self.database.read() as connection:
             return {

@@ -36,6 +36,7 @@ class GraphModel(RuleBasedStateMachine):
         self.holders: dict[Identifier, int] = {}
         self.merged: dict[int, int] = {}
         self.guests: dict[int, int] = {}
+        self.apart: set[frozenset[Identifier]] = set()
 
     @rule(person=values, device=values)
     def login(self, person: str, device: str) -> None:
@@ -49,13 +50,50 @@ class GraphModel(RuleBasedStateMachine):
     def set_mail(self, given: list[Identifier], mail: str) -> None:
         self.say(given, [("email", mail)])
 
-    def say(self, given: list[Identifier], derived: list[Identifier] | None = None) -> None:
+    @rule(person=values, device=values)
+    def join(self, person: str, device: str) -> None:
+        self.say([("crm", person), ("ecid", device)], rejoins=True)
+        crm, ecid = self.holders["crm", person], self.holders["ecid", device]
+        assert crm == ecid or self.refused(crm, ecid)
+
+    def refused(self, one: int, other: int) -> bool:
+        """Whether a unique value or a limit keeps the two apart: an un-merge does not."""
+        sides = self.graph.identifiers_of(one), self.graph.identifiers_of(other)
+        both = [*sides[0], *sides[1]]
+        names = [name for name, _ in both]
+        differs = any(names.count(name) > 1 for name in ("crm", "loyalty"))
+        return differs or self.limits.broken_by(both) is not None
+
+    @rule(leading=anything, count=st.integers(1, 3))
+    def unlink(self, leading: Identifier, count: int) -> None:
+        holder = self.holders.get(leading)
+        if holder is None:
+            return
+        held = self.graph.identifiers_of(holder)
+        leaving = list(dict.fromkeys((leading, *held)))[:count]
+        if len(leaving) == len(held):
+            return
+        divided = self.graph.divide(holder, leaving)
+        assert divided.created not in {*self.holders.values(), *self.merged, *self.guests}
+        assert divided.created >> 32 == holder >> 32
+        self.holders.update(dict.fromkeys(leaving, divided.created))
+        self.apart |= {
+            frozenset((one, other)) for one in leaving for other in held if other not in leaving
+        }
+
+    def say(
+        self,
+        given: list[Identifier],
+        derived: list[Identifier] | None = None,
+        *,
+        rejoins: bool = False,
+    ) -> None:
         """Say it, and keep our own account of what the changes tell."""
         leading = self.namespaces.ranked(given)[0]
         held_before = self.holders.get(leading)
         crossings = 0
         while True:
-            owner, changes, crossing = self.linker.link(given, derived or [])
+            owner, changes, crossing = self.linker.link(given, derived or [], rejoins=rejoins)
             for change in changes:
                 self.account(change)
             if crossing is None:
@@ -71,7 +109,11 @@ class GraphModel(RuleBasedStateMachine):
         if held_before is not None:
             assert self.final(held_before) == owner
 
-        if self.limits is WIDE:
+        if rejoins:
+            joined = {frozenset(pair) for pair in self.graph.separations.pairs()}
+            assert joined <= self.apart
+            self.apart = joined
+        if self.limits is WIDE and not rejoins:
             # Not at a limit: what it refused may be possible once other identifiers have moved.
             # A refusal is told again where a merge has given the owner another number since.
             again, news, _ = self.linker.link(given, derived or [])
@@ -110,6 +152,12 @@ class GraphModel(RuleBasedStateMachine):
             assert names.count("loyalty") <= 1
 
     @invariant()
+    def what_an_unmerge_has_parted_is_in_no_profile_together(self) -> None:
+        assert {frozenset(pair) for pair in self.graph.separations.pairs()} == self.apart
+        for one, other in self.apart:
+            assert self.holders[one] != self.holders[other]
+
+    @invariant()
     def no_profile_breaks_a_limit(self) -> None:
         for profile in set(self.holders.values()):
             assert self.limits.broken_by(self.graph.identifiers_of(profile)) is None
@@ -133,6 +181,7 @@ class GraphModel(RuleBasedStateMachine):
         rows = [(one, self.graph.redirect_of(one)) for one in self.graph.touched_profiles]
         copy.load_profiles(rows)
         copy.load_identifiers((*one, holder) for one, holder in self.holders.items())
+        copy.separations.load(self.graph.separations.pairs())
         copy.load_refusals(self.graph._refusals)
         assert copy.state_hash() == self.graph.state_hash()
 

@@ -291,6 +291,7 @@ def test_the_kinds_of_inputs_keep_the_numbers_that_the_tables_hold() -> None:
         "journey_stop": 21,
         "template_publication": 22,
         "handoff": 23,
+        "unlink": 24,
         "audience_deletion": 30,
         "audience_member": 31,
     }
