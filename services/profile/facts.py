@@ -6,19 +6,25 @@ from collections.abc import Callable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coterie.log.v1.facts_pb2 import IdentityAssigned, ProfilesMerged
+from coterie.log.v1.facts_pb2 import IdentityAssigned, ProfileDivided, ProfilesMerged
 from coterie.log.v1.handoff_pb2 import Departure
 from coterie.log.v1.heads_pb2 import EventHead, FactHead, FactPackHead
 from coterie.type.v1 import schema_pb2
 from coterie.type.v1.change_pb2 import AttributeChange, CatalogItem, ConsentChange
 from services.kit.upserts import Row
 from services.profile import tables
+from services.profile.divisions import Division
 
 
 class FactRows:
-    """The rows of some packs, each under the profile that its fact names."""
+    """The rows of some packs, each under the profile that its fact names.
 
-    def __init__(self) -> None:
+    Of all that is said nothing hangs on the order, save where a profile is divided: `divide` hears
+    of that where it comes, and takes the rows so far with `clear`.
+    """
+
+    def __init__(self, divide: Callable[[Division], None]) -> None:
+        self._divide = divide
         self.by_table: dict[str, list[Row]] = {
             table.name: []
             for table in (
@@ -32,6 +38,7 @@ class FactRows:
         }
         self.merges: list[tuple[int, int]] = []
         self.departures: list[Row] = []
+        self.merge_ids: list[str] = []
         self.schemas: list[tuple[int, schema_pb2.Schema]] = []
         self.traceparents: list[str] = []
         self.log_time_ms = 0
@@ -46,6 +53,7 @@ class FactRows:
             "schema": self._read_schema,
             "profiles_merged": self._read_merge,
             "departure": self._read_departure,
+            "profile_divided": self._read_division,
         }
 
     @property
@@ -70,6 +78,14 @@ class FactRows:
                 self.traceparents.append(fact.traceparent)
         if pack.facts:
             self.log_time_ms = pack.facts[-1].log_time_ms
+
+    def clear(self) -> None:
+        """Forget the rows, which are written; what they were read from stays known."""
+        for rows in self.by_table.values():
+            rows.clear()
+        self.merges.clear()
+        self.departures.clear()
+        self._profiles.clear()
 
     def rows_of_profiles(self) -> Iterator[Row]:
         """Return every row that belongs to a profile, so that it can be given to another."""
@@ -103,6 +119,7 @@ class FactRows:
                 "event_id": event.event_id,
                 "type": event.type,
                 "event": body,
+                "came_with": _came_with(fact),
             }
         )
 
@@ -111,12 +128,13 @@ class FactRows:
         as_of_ms = fact.received_ms
         if change.HasField("as_of_time"):
             as_of_ms = _to_ms(change.as_of_time)
-        rows = self.by_table["attributes"]
+        rows, came_with = self.by_table["attributes"], _came_with(fact)
         for name, value in change.attributes.items():
             rows.append(
                 {
                     "profile_id": fact.profile_id,
                     "name": name,
+                    "came_with": came_with,
                     "value": value.SerializeToString(),
                     "as_of_ms": as_of_ms,
                     "arrival": arrival,
@@ -129,7 +147,12 @@ class FactRows:
         as_of_ms = fact.received_ms
         if change.HasField("as_of_time"):
             as_of_ms = _to_ms(change.as_of_time)
-        said = {"profile_id": fact.profile_id, "as_of_ms": as_of_ms, "arrival": arrival}
+        said = {
+            "profile_id": fact.profile_id,
+            "came_with": _came_with(fact),
+            "as_of_ms": as_of_ms,
+            "arrival": arrival,
+        }
         for consent in change.consents:
             row = {"channel": consent.channel, "status": consent.status, "change_id": fact.input_id}
             self.by_table["consents"].append({**said, **row})
@@ -164,6 +187,18 @@ class FactRows:
         departure = Departure.FromString(fact.departure)
         row = {"profile_id": fact.profile_id, "into_id": departure.into_profile_id}
         self.departures.append(row)
+        self.merge_ids.append(departure.merge_id)
+
+    def _read_division(self, fact: FactHead, _arrival: int) -> None:
+        divided = ProfileDivided.FromString(fact.profile_divided)
+        leaving = tuple(f"{one.namespace}:{one.value}" for one in divided.identities)
+        division = Division(fact.profile_id, divided.new_profile_id, leaving, fact.log_time_ms)
+        self._divide(division)
+
+
+def _came_with(fact: FactHead) -> str:
+    identity = fact.came_with
+    return f"{identity.namespace}:{identity.value}" if identity.namespace else ""
 
 
 def _to_ms(time: Timestamp) -> int:

@@ -11,7 +11,7 @@ from coterie.profile.v1 import profile_service_pb2_grpc as rpc
 from services.kit.clock import ManualClock
 from services.kit.freshness import Freshness
 from services.kit.log.batching import JOIN_BYTES, GroupCommit
-from services.kit.log.port import Log
+from services.kit.log.port import Entry, Log
 from services.kit.module import Context
 from services.kit.sql_stage import SqlStage
 from services.kit.stage import StageState
@@ -20,6 +20,7 @@ from services.profile.api import ProfileApi
 from services.profile.app import Profiles, SchemaExtensions
 from services.profile.appending import InboundAppender
 from services.profile.backlog import Backlog
+from services.profile.handing import Handing
 from services.profile.intake import Gateway
 from services.profile.peers import IdentityPeer
 from services.profile.schema import SchemaView
@@ -41,11 +42,17 @@ class ProfileModule:
         self._inbound = context.logs("inbound")
         self._freshness = [Freshness() for _ in range(partitions)]
         self._schema = SchemaView()
+        self._context = context
         database = context.database(NAME)
         database.create(tables.metadata)
         self._projections = [
             FactsProjection(
-                partition, database, context.tracing, freshness.reached, self._schema.project
+                partition,
+                database,
+                context.tracing,
+                freshness.reached,
+                self._schema.project,
+                Handing(partition, database, self._append, self._stamp_ms),
             )
             for partition, freshness in enumerate(self._freshness)
         ]
@@ -88,6 +95,15 @@ class ProfileModule:
             )
             for stage, projection in zip(self.stages, self._projections, strict=True)
         ]
+
+    def _append(self, payload: bytes) -> None:
+        self._inbound.append([Entry(payload)])
+
+    def _stamp_ms(self, log_time_ms: int) -> int:
+        """Return the stamp of what a stage appends: log time, where the clock is virtual."""
+        if self._context.config.clock == "virtual":
+            return log_time_ms
+        return max(self._context.clock.now_ms(), log_time_ms)
 
     def _build_gateway(self, context: Context) -> Gateway:
         virtual = context.clock if context.config.clock == "virtual" else None

@@ -1,7 +1,8 @@
 """The projection of one facts log into the tables: a step's packs become a few bulk writes.
 
 All writes of a step commute, so that it first takes the rows of all its packs to who people are
-after the step, and then moves the rows of those profiles that the step merged away.
+after the step, and then moves the rows of those profiles that the step merged away. Only where a
+profile is divided, all before it is written first.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
+from google.protobuf.message import DecodeError
 from sqlalchemy import Connection, insert, select
 
+from coterie.log.v1.facts_pb2 import FactPack
 from coterie.type.v1 import schema_pb2
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.kit.upserts import keep_first, keep_greater, keep_last, keep_new
-from services.profile import merges, schema, tables
+from services.profile import divisions, merges, schema, tables
 from services.profile.facts import FactRows
+from services.profile.handing import Handing
 from services.profile.store import read_schema
 from services.profile.upserts import add_up
 
@@ -31,19 +35,22 @@ class FactsProjection:
     for a merge across partitions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the module wires
         self,
         partition: int,
         database: Database,
         tracing: Tracing,
         reached: Callable[[int], None],
         schema_at: Callable[[schema_pb2.Schema, int], None],
+        handing: Handing,
     ) -> None:
         self._partition = partition
         self._database = database
         self._tracing = tracing
         self._reached = reached
         self._schema_at = schema_at
+        self._handing = handing
+        self._has_untold = False
         self._next_schema: schema_pb2.Schema | None = None
         self._next_time_ms = 0
         self._next_seq = 0
@@ -53,14 +60,19 @@ class FactsProjection:
 
     def apply(self, connection: Connection, records: Sequence[Record]) -> None:
         """Write the effect of whole packs in the stage's transaction."""
-        facts = FactRows()
+
+        def divide(division: divisions.Division) -> None:
+            _flush(connection, facts)
+            facts.clear()
+            divisions.move_rows(connection, division)
+
+        facts = FactRows(divide)
         for record in records:
             facts.read(record.payload)
         with self._tracing.span("profile.project", links=facts.traceparents):
-            moved = _settle_profiles(connection, facts)
-            _write(connection, facts)
-            if moved:
-                merges.move_rows(connection, moved)
+            _flush(connection, facts)
+        self._handing.keep(connection, facts.merge_ids)
+        self._has_untold = bool(facts.merge_ids)
         self._next_schema = _extend_schema(connection, facts.schemas)
         self._next_time_ms = max(self.log_time_ms, facts.log_time_ms)
         waiting_seq = facts.waiting_seq
@@ -74,6 +86,8 @@ class FactsProjection:
             self._schema_at(self._next_schema, self.inbound_seq)
             self._next_schema = None
         self._reached(self.inbound_seq)
+        if self._has_untold:
+            self._handing.tell(self.log_time_ms)
 
     def reset(self) -> None:
         """Read back how far the tables have come."""
@@ -91,12 +105,16 @@ class FactsProjection:
         self._next_time_ms = self.log_time_ms
         self._schema_at(known, self.inbound_seq)
         self._reached(self.inbound_seq)
+        self._handing.tell(self.log_time_ms)
 
     def dead_letter(self, connection: Connection, record: Record, error: str) -> None:
         """Keep a row for a record that cannot be applied; `error` holds no personal data."""
         self._next_time_ms = self.log_time_ms
         letter = {"partition": self._partition, "facts_seq": record.seq, "error": error}
         connection.execute(insert(tables.dead_letters), [letter])
+        merge_ids = _leaving(record)
+        self._handing.keep(connection, merge_ids)
+        self._has_untold = bool(merge_ids)
         self._write_progress(connection, record.source)
 
     def _write_progress(self, connection: Connection, inbound_seq: int) -> None:
@@ -107,6 +125,26 @@ class FactsProjection:
             "log_time_ms": self._next_time_ms,
         }
         keep_last(connection, tables.progress, [row])
+
+
+def _leaving(record: Record) -> list[str]:
+    """Return by which merges people leave in a record that cannot be applied.
+
+    The others wait for them.
+    """
+    try:
+        facts = FactPack.FromString(record.payload).facts
+    except DecodeError:
+        return []
+    return [fact.departure.merge_id for fact in facts if fact.HasField("departure")]
+
+
+def _flush(connection: Connection, facts: FactRows) -> None:
+    """Write the rows, each to who its person is by now."""
+    moved = _settle_profiles(connection, facts)
+    _write(connection, facts)
+    if moved:
+        merges.move_rows(connection, moved)
 
 
 def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:

@@ -115,12 +115,15 @@ def _identities(connection: Connection, profile_id: int) -> tuple[domain.Identit
 def _attributes(connection: Connection, profile_id: int) -> tuple[domain.Attribute, ...]:
     table = tables.attributes
     rows = connection.execute(
-        select(table).where(table.c.profile_id == profile_id).order_by(table.c.name)
+        select(table)
+        .where(table.c.profile_id == profile_id)
+        .order_by(table.c.name, table.c.as_of_ms, table.c.arrival)
     )
+    effective = {row.name: row for row in rows}
     # A cleared attribute keeps its row, so that an older value does not come back.
     return tuple(
         domain.Attribute(row.name, row.value, row.as_of_ms, row.change_id)
-        for row in rows
+        for row in effective.values()
         if row.value
     )
 
@@ -128,17 +131,24 @@ def _attributes(connection: Connection, profile_id: int) -> tuple[domain.Attribu
 def _consents(connection: Connection, profile_id: int) -> tuple[domain.Consent, ...]:
     table = tables.consents
     rows = connection.execute(
-        select(table).where(table.c.profile_id == profile_id).order_by(table.c.channel)
+        select(table)
+        .where(table.c.profile_id == profile_id)
+        .order_by(table.c.channel, table.c.as_of_ms, table.c.status, table.c.arrival)
     )
+    effective = {row.channel: row for row in rows}
     return tuple(
-        domain.Consent(row.channel, row.status, row.as_of_ms, row.change_id) for row in rows
+        domain.Consent(row.channel, row.status, row.as_of_ms, row.change_id)
+        for row in effective.values()
     )
 
 
 def _preferred(connection: Connection, profile_id: int) -> int:
     table = tables.preferences
     found = connection.execute(
-        select(table.c.channel).where(table.c.profile_id == profile_id)
+        select(table.c.channel)
+        .where(table.c.profile_id == profile_id)
+        .order_by(table.c.as_of_ms.desc(), table.c.arrival.desc())
+        .limit(1)
     ).scalar_one_or_none()
     return found or 0
 

@@ -2,7 +2,8 @@
 
 `arrival` says when a value came: the inbound record and the input in it, as one ascending number.
 With it every table is the greatest of what was said, so that neither pack sizes nor the order of
-merges show.
+merges show. What was said is kept for each identifier that it came with, `namespace:value`: the
+person has the greatest of these, and an un-merge takes along those of the identifiers that leave.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ def _text(length: int) -> String:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
+def _came_with(*, is_key: bool) -> Column[str]:
+    return Column("came_with", _text(limits.CAME_WITH_LENGTH), primary_key=is_key, nullable=False)
+
+
 metadata = MetaData()
 
 profiles = Table(
@@ -67,6 +72,14 @@ departures = Table(
 )
 """Profiles that leave for another partition: who reads one waits for that partition too."""
 
+untold_departures = Table(
+    "untold_departures",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("merge_id", _text(limits.ID_LENGTH), primary_key=True),
+)
+"""Merges of which the log may not know yet that this partition is done with who leaves by them."""
+
 identifiers = Table(
     "identifiers",
     metadata,
@@ -83,6 +96,7 @@ attributes = Table(
     metadata,
     Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", _text(limits.NAME_LENGTH), primary_key=True),
+    _came_with(is_key=True),
     Column("value", LargeBinary, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -96,6 +110,7 @@ consents = Table(
     metadata,
     Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
     Column("channel", Integer, primary_key=True, autoincrement=False),
+    _came_with(is_key=True),
     Column("status", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -109,6 +124,7 @@ preferences = Table(
     "preferences",
     metadata,
     Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
+    _came_with(is_key=True),
     Column("channel", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -125,6 +141,7 @@ timeline = Table(
     Column("event_id", _text(limits.ID_LENGTH), nullable=False),
     Column("type", _text(limits.TOKEN_LENGTH), nullable=False),
     Column("event", LargeBinary, nullable=False),
+    _came_with(is_key=False),
     Index("timeline_latest", "profile_id", "occurred_ms", "received_ms", "event_id"),
 )
 

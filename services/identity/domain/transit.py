@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from services.identity.domain.graph import Graph
 from services.identity.domain.namespaces import Identifier
 
-HANDING_OVER = ("segmentation", "messaging", "journey")
+HANDING_OVER = ("segmentation", "messaging", "journey", "profile")
 """The services of the partition that is left which have to hand the person over."""
 
 Place = tuple[int, int]

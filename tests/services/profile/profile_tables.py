@@ -9,13 +9,14 @@ from profile_inputs import (
     record,
 )
 
-from coterie.log.v1 import facts_pb2
+from coterie.log.v1 import facts_pb2, handoff_pb2, inbound_pb2
 from coterie.type.v1 import value_pb2
 from services.kit.ids import profile_id
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.profile import domain, tables
+from services.profile.handing import Handing
 from services.profile.schema import SchemaView
 from services.profile.stage import FactsProjection
 from services.profile.store import ProfileStore
@@ -33,8 +34,13 @@ class Tables:
         self.database.create(tables.metadata)
         self.store = ProfileStore(self.database)
         self.schema = SchemaView()
+        self.handoffs: list[handoff_pb2.Handoff] = []
         self._projections: dict[int, FactsProjection] = {}
         self.reached: dict[int, int] = {}
+
+    def _appended(self, payload: bytes) -> None:
+        pack = inbound_pb2.InboundPack.FromString(payload)
+        self.handoffs += [one.handoff for one in pack.inputs]
 
     def projection(self, partition: int = 0) -> FactsProjection:
         if partition not in self._projections:
@@ -42,8 +48,9 @@ class Tables:
             def reached(seq: int) -> None:
                 self.reached[partition] = seq
 
+            handing = Handing(partition, self.database, self._appended, lambda now_ms: now_ms)
             made = FactsProjection(
-                partition, self.database, Tracing(), reached, self.schema.project
+                partition, self.database, Tracing(), reached, self.schema.project, handing
             )
             made.reset()
             self._projections[partition] = made

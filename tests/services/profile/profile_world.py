@@ -55,6 +55,10 @@ class FakeIdentity(identity_rpc.IdentityServiceServicer):
         """Refuse: profile never asks for this."""
         raise FailedPrecondition("UNAVAILABLE", "profile links nobody")
 
+    async def Unlink(self, *_: Any) -> identity_pb.UnlinkResponse:  # noqa: N802 - as above
+        """Refuse: profile never asks for this."""
+        raise FailedPrecondition("UNAVAILABLE", "profile parts nobody")
+
     async def GetGraph(self, *_: Any) -> identity_pb.GetGraphResponse:  # noqa: N802 - as above
         """Refuse: profile never asks for this."""
         raise FailedPrecondition("UNAVAILABLE", "profile reads no graph")

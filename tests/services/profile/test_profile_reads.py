@@ -16,6 +16,7 @@ from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.profile import tables
 from services.profile.app import Profiles
+from services.profile.handing import Handing
 from services.profile.schema import SchemaView
 from services.profile.stage import FactsProjection
 from services.profile.store import ProfileStore
@@ -34,7 +35,14 @@ class TwoPartitions:
         self.database.create(tables.metadata)
         self.freshness = [Freshness(), Freshness()]
         self._projections = [
-            FactsProjection(n, self.database, Tracing(), fresh.reached, SchemaView().project)
+            FactsProjection(
+                n,
+                self.database,
+                Tracing(),
+                fresh.reached,
+                SchemaView().project,
+                Handing(n, self.database, lambda _: None, lambda now_ms: now_ms),
+            )
             for n, fresh in enumerate(self.freshness)
         ]
         store = ProfileStore(self.database)

@@ -35,6 +35,7 @@ from services.kit.sql_stage import SqlStage
 from services.kit.telemetry import Tracing
 from services.profile import tables
 from services.profile.digest import state_hash
+from services.profile.handing import Handing
 from services.profile.stage import STAGE, FactsProjection
 from tests.databases import Databases, Place
 
@@ -182,11 +183,16 @@ def facts_log(databases: Databases) -> Log:
     return SqlLog(database, "facts-0")
 
 
+def _projection(database: Database) -> FactsProjection:
+    handing = Handing(0, database, lambda _: None, lambda now_ms: now_ms)
+    return FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None, handing)
+
+
 def _run(log: Log, place: Place, limit: int, steps: int = 10**6) -> FactsProjection:
     """Run the stage on a database, as a process would from its start, for some steps."""
     database = place.open()
     database.create(tables.metadata)
-    projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
+    projection = _projection(database)
     stage = SqlStage(STAGE, 0, log, database, projection)
     stage.recover()
     while steps and stage.step(limit):
@@ -222,7 +228,7 @@ def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(
     facts_log.append([Entry(payload, n) for n, payload in enumerate(payloads, 1)])
     database = databases.open("profile")
     database.create(tables.metadata)
-    projection = FactsProjection(0, database, Tracing(), lambda _: None, lambda _, __: None)
+    projection = _projection(database)
     stage = SqlStage(STAGE, 0, facts_log, database, projection)
     while stage.position < 3:
         with suppress(DecodeError):
