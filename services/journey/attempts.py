@@ -71,6 +71,7 @@ class Attempts:
             entry_ms=cause.now_ms,
             expire_ms=journey.expire_ms(cause.now_ms),
             trigger=trigger,
+            entered_with="" if trigger is not None else cause.came_with,
         )
         if self._lets_in(version, instance, cause):
             self._mover.begin(version, instance, cause)

@@ -39,6 +39,7 @@ def instance_row(instance: Instance, partition: int) -> Row:
         "visits": _compact([dataclasses.astuple(visit) for visit in instance.visits]),
         "visit_count": instance.visit_count,
         "traceparent": instance.traceparent,
+        "came_with": instance.came_with,
     }
 
 
@@ -62,6 +63,7 @@ def instance_of(row: RowMapping) -> Instance:
         visits=tuple(Visit(*visit) for visit in json.loads(row["visits"])),
         visit_count=row["visit_count"],
         traceparent=row["traceparent"],
+        entered_with="" if text is not None else row["came_with"],
     )
 
 

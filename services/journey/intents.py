@@ -24,6 +24,7 @@ def intent_of(
         index=index,
         at_ms=effect.at_ms,
         traceparent=traceparent,
+        came_with=instance.came_with,
     )
     if isinstance(effect, SendWanted):
         _fill_send(intent.send, effect, instance, journey)

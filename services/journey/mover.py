@@ -17,12 +17,16 @@ from services.kit.telemetry import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """By what and when something moves: the facts record and its input, and the input's trace."""
+    """By what and when something moves: the facts record and its input, and the input's trace.
+
+    `came_with` is the identifier by which the input names its person; empty where none does.
+    """
 
     now_ms: int
     facts_seq: int
     index: int
     traceparent: str = ""
+    came_with: str = ""
 
 
 class Mover:

@@ -68,6 +68,7 @@ instances = Table(
     Column("visits", Text, nullable=False),
     Column("visit_count", Integer, nullable=False),
     Column("traceparent", Text, nullable=False),
+    Column("came_with", Text, nullable=False),
     Index("instances_due", "partition", "next_ms", "instance_id"),
     Index("instances_of_person", "profile_id", "journey_id", "key", "entry_ms"),
     Index("instances_of_key", "key", "live"),

@@ -38,6 +38,7 @@ ACTED_ON = body_numbers(
     (
         "catalog_item",
         "profiles_merged",
+        "profile_divided",
         "message_outcome",
         "journey_publication",
         "journey_stop",
@@ -58,6 +59,7 @@ class _Touched:
     entered: dict[tuple[int, str], None] = field(default_factory=dict)
     triggers: list[tuple[int, Trigger]] = field(default_factory=list)
     skus: dict[str, None] = field(default_factory=dict)
+    split_off: set[int] = field(default_factory=set)
 
 
 class Turn:
@@ -89,6 +91,7 @@ class Turn:
             "event": self._event,
             "catalog_item": self._catalog_item,
             "profiles_merged": self._merge,
+            "profile_divided": self._divide,
             "message_outcome": self._outcome,
             "journey_publication": self._publication,
             "journey_stop": self._stop,
@@ -164,7 +167,8 @@ class Turn:
         others = [each for each in transitions if each.cause != transitions_pb2.CAUSE_CLOCK]
         self._take_memberships(others, touched)
         traceparent = next((fact.traceparent for fact in facts if fact.traceparent), "")
-        self._consequences(touched, replace(cause, traceparent=traceparent))
+        cause = replace(cause, traceparent=traceparent, came_with=wire.source_of(facts))
+        self._consequences(touched, cause)
 
     def _fire(self, before_ms: int, cause: Cause) -> None:
         """Do what is due before an instant, each at its own, in order."""
@@ -187,7 +191,8 @@ class Turn:
         self._memberships.put(each.audience_id, each.profile_id, member=entered)
         if self._matters(each.audience_id):
             touched.people[each.profile_id] = None
-            if entered:
+            # Who comes to be by an un-merge starts nothing: whatever is so of them was so before.
+            if entered and each.profile_id not in touched.split_off:
                 touched.entered[each.profile_id, each.audience_id] = None
 
     def _take_all(self, each: Transition, touched: _Touched) -> None:
@@ -266,6 +271,14 @@ class Turn:
                 over = later_entered(instance, other)
                 first[place] = other if over is instance else instance
                 self.mover.end(over, EndReason.MERGED, cause)
+
+    def _divide(self, fact: facts_pb2.Fact, _cause: Cause, touched: _Touched) -> None:
+        """Let instances and events go with the identifiers that brought them."""
+        former, created = fact.profile_id, fact.profile_divided.new_profile_id
+        leaving = [wire.identifier_of(each) for each in fact.profile_divided.identities]
+        self.working.divide(former, created, leaving)
+        touched.people.update(dict.fromkeys((former, created)))
+        touched.split_off.add(created)
 
     def _outcome(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
         instance = self.working.awaiting(fact.message_outcome.message_id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from coterie.journey.v1 import journey_pb2
 from coterie.log.v1 import facts_pb2, outcome_pb2
-from coterie.type.v1 import change_pb2, event_pb2, message_pb2, value_pb2
+from coterie.type.v1 import change_pb2, event_pb2, identity_pb2, message_pb2, value_pb2
 from segcore.history import Event, Item, PropertyValue
 from segcore.instance import CatalogItem
 from services.journey.domain import definition
@@ -179,10 +179,20 @@ def event_of(fact: facts_pb2.Fact, catalog: Catalog) -> Event:
         event.type,
         occurred_ms,
         fact.received_ms,
-        f"{fact.came_with.namespace}:{fact.came_with.value}",
+        identifier_of(fact.came_with),
         properties,
         tuple(_item(line, catalog) for line in lines),
     )
+
+
+def identifier_of(identity: identity_pb2.Identity) -> str:
+    """Return an identifier as events and instances have it."""
+    return f"{identity.namespace}:{identity.value}"
+
+
+def source_of(facts: Iterable[facts_pb2.Fact]) -> str:
+    """Return by which identifier an input names its person; empty where by none."""
+    return next((identifier_of(one.came_with) for one in facts if one.HasField("came_with")), "")
 
 
 def _bare_line(sku: str, properties: dict[str, PropertyValue]) -> event_pb2.LineItem:

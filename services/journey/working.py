@@ -7,7 +7,7 @@ and written at its end.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
@@ -159,6 +159,31 @@ class Working:
         self._forget(winner)
         for instance in self.live_of(winner):
             self.put(instance)  # its timer is of this partition now
+
+    def divide(self, former: int, created: int, came_with: Collection[str]) -> None:
+        """Give a new profile the instances and events that came with some identifiers."""
+        self.write()
+        for chunk in chunks(came_with):
+            self._connection.execute(
+                update(_table)
+                .where(_table.c.profile_id == former, _table.c.came_with.in_(chunk))
+                .values(profile_id=created)
+            )
+        rows = self._connection.execute(
+            select(_events.c.event_id, _events.c.event).where(_events.c.profile_id == former)
+        )
+        moved = [row.event_id for row in rows if codec.event_of(row.event).came_with in came_with]
+        for chunk in chunks(moved):
+            self._connection.execute(
+                update(_events)
+                .where(_events.c.profile_id == former, _events.c.event_id.in_(chunk))
+                .values(profile_id=created)
+            )
+        self._forget(former)
+        for place in [place for place in self._entries if place[0] == former]:
+            del self._entries[place]
+        # Who waits for a message is looked for by it: they have to be known.
+        self.prefetch((former, created))
 
     def write(self) -> None:
         """Write what has changed; the step goes on with what it has."""

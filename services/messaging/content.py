@@ -25,9 +25,11 @@ Lines = dict[str, list[event_pb2.LineItem]]
 """What a message is about: lines of an order or a cart, by SKU."""
 
 # Built once: building a statement costs more than running it.
-_ATTRIBUTES = select(
-    tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value
-).where(tables.attributes.c.profile_id.in_(bindparam("people", expanding=True)))
+_ATTRIBUTES = (
+    select(tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value)
+    .where(tables.attributes.c.profile_id.in_(bindparam("people", expanding=True)))
+    .order_by(tables.attributes.c.as_of_ms, tables.attributes.c.arrival)
+)
 _ITEMS = select(tables.catalog_items.c.sku, tables.catalog_items.c.item).where(
     tables.catalog_items.c.sku.in_(bindparam("skus", expanding=True))
 )

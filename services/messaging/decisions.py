@@ -247,6 +247,7 @@ def _new_row(intent: intents_pb2.Intent, profile_id: int, *, is_away: bool) -> u
         "message_id": intent.intent_id,
         "partition": tables.NOBODYS if gone else partition_of(profile_id),
         "profile_id": profile_id,
+        "came_with": intent.came_with,
         "campaign": intent.send.campaign,
         "at_ms": intent.at_ms,
         "intent": intent.SerializeToString(),

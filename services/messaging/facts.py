@@ -73,12 +73,13 @@ class FactRows:
 
 
 def _read_attributes(rows: FactRows, fact: facts_pb2.Fact, arrival: int) -> None:
-    change = fact.attributes
+    change, came_with = fact.attributes, _came_with(fact)
     as_of_ms = _to_ms(change.as_of_time) if change.HasField("as_of_time") else fact.received_ms
     rows.by_table["attributes"].extend(
         {
             "profile_id": fact.profile_id,
             "name": name,
+            "came_with": came_with,
             "value": value.SerializeToString(),
             "as_of_ms": as_of_ms,
             "arrival": arrival,
@@ -90,7 +91,12 @@ def _read_attributes(rows: FactRows, fact: facts_pb2.Fact, arrival: int) -> None
 def _read_consent(rows: FactRows, fact: facts_pb2.Fact, arrival: int) -> None:
     change = fact.consent
     as_of_ms = _to_ms(change.as_of_time) if change.HasField("as_of_time") else fact.received_ms
-    said = {"profile_id": fact.profile_id, "as_of_ms": as_of_ms, "arrival": arrival}
+    said = {
+        "profile_id": fact.profile_id,
+        "came_with": _came_with(fact),
+        "as_of_ms": as_of_ms,
+        "arrival": arrival,
+    }
     rows.by_table["consents"].extend(
         {**said, "channel": each.channel, "status": each.status} for each in change.consents
     )
@@ -105,7 +111,7 @@ def _read_event(rows: FactRows, fact: facts_pb2.Fact, _arrival: int) -> None:
     occurred_ms = fact.received_ms
     if event.HasField("occurred_time"):
         occurred_ms = min(occurred_ms, _to_ms(event.occurred_time))
-    row = {"occurred_ms": occurred_ms, "event_id": event.event_id}
+    row = {"occurred_ms": occurred_ms, "event_id": event.event_id, "came_with": _came_with(fact)}
     rows.by_table["engagement"].append({"profile_id": fact.profile_id, **row})
 
 
@@ -155,11 +161,21 @@ _READERS: Mapping[str, Callable[[FactRows, facts_pb2.Fact, int], None]] = {
     "message_outcome": _read_outcome,
 }
 
-READ_BODIES = body_numbers(("tick", *(name for name in _READERS if name != "event")))
+DIVIDING = body_numbers(("profile_divided",))
+"""The facts at which it matters what was said before them: such a pack is taken input by input."""
+
+READ_BODIES = body_numbers(
+    ("tick", "profile_divided", *(name for name in _READERS if name != "event"))
+)
 """Of which facts a pack must be read, beside events by which people show that they read: these.
 
 A tick ends an instant, though it makes no row.
 """
+
+
+def _came_with(fact: facts_pb2.Fact) -> str:
+    identity = fact.came_with
+    return f"{identity.namespace}:{identity.value}" if identity.namespace else ""
 
 
 def _to_ms(time: Timestamp) -> int:

@@ -25,17 +25,26 @@ ZONE = "zone"
 _people: BindParameter[int] = bindparam("people", expanding=True)
 
 # Built once: building a statement costs more than running it, and each message asks for all.
-_ATTRIBUTES = select(
-    tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value
-).where(
-    tables.attributes.c.profile_id.in_(_people),
-    tables.attributes.c.name.in_([*ADDRESS_ATTRIBUTES, ZONE]),
+# Of what came with several identifiers the last one counts.
+_ATTRIBUTES = (
+    select(tables.attributes.c.profile_id, tables.attributes.c.name, tables.attributes.c.value)
+    .where(
+        tables.attributes.c.profile_id.in_(_people),
+        tables.attributes.c.name.in_([*ADDRESS_ATTRIBUTES, ZONE]),
+    )
+    .order_by(tables.attributes.c.as_of_ms, tables.attributes.c.arrival)
 )
-_CONSENTS = select(
-    tables.consents.c.profile_id, tables.consents.c.channel, tables.consents.c.status
-).where(tables.consents.c.profile_id.in_(_people), tables.consents.c.channel.in_(_CHANNELS))
-_PREFERENCES = select(tables.preferences.c.profile_id, tables.preferences.c.channel).where(
-    tables.preferences.c.profile_id.in_(_people), tables.preferences.c.channel.in_(_CHANNELS)
+_CONSENTS = (
+    select(tables.consents.c.profile_id, tables.consents.c.channel, tables.consents.c.status)
+    .where(tables.consents.c.profile_id.in_(_people), tables.consents.c.channel.in_(_CHANNELS))
+    .order_by(tables.consents.c.as_of_ms, tables.consents.c.status, tables.consents.c.arrival)
+)
+_PREFERENCES = (
+    select(tables.preferences.c.profile_id, tables.preferences.c.channel)
+    .where(
+        tables.preferences.c.profile_id.in_(_people), tables.preferences.c.channel.in_(_CHANNELS)
+    )
+    .order_by(tables.preferences.c.as_of_ms, tables.preferences.c.arrival)
 )
 _SUPPRESSIONS = select(tables.suppressions.c.channel, tables.suppressions.c.digest).where(
     tables.suppressions.c.digest.in_(bindparam("digests", expanding=True))

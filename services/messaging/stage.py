@@ -19,12 +19,12 @@ from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.kit.upserts import keep_first, keep_greater, keep_last
-from services.messaging import merges, tables, wire
+from services.messaging import divisions, merges, tables, wire
 from services.messaging.decisions import Decisions
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import ENGAGEMENT_MS
 from services.messaging.domain.lanes import Lane
-from services.messaging.facts import ENGAGED, READ_BODIES, FactRows, Leaving, Told
+from services.messaging.facts import DIVIDING, ENGAGED, READ_BODIES, FactRows, Leaving, Told
 
 STAGE = "messaging"
 
@@ -84,7 +84,8 @@ class MessagingProjection:
             # What waits for a merge across partitions has had no effect yet.
             self._settled_seq = pack.settled_seq
             intents = _intents(record)
-            if not waiting and not intents:
+            parting = pack.may_hold(DIVIDING, ())
+            if not waiting and not intents and not parting:
                 if not pack.may_hold(READ_BODIES, ENGAGED):
                     self._pass_to(pack.log_time_ms, is_over=not self._exact)
                     continue
@@ -93,7 +94,8 @@ class MessagingProjection:
                     self._pass(fact)
                 continue
             # Where time goes by itself, nothing hangs on which of two inputs came first.
-            groups = _by_input(pack.facts, intents) if self._exact else [([*pack.facts], intents)]
+            one_by_one = self._exact or parting
+            groups = _by_input(pack.facts, intents) if one_by_one else [([*pack.facts], intents)]
             for facts, asked in groups:
                 rows = self._take(connection, rows, pack.inbound_seq, facts, asked)
             waiting = self._decisions.has_undecided(connection)
@@ -143,6 +145,10 @@ class MessagingProjection:
                 self._flush(connection, rows)
                 rows = FactRows()
                 self._decisions.decide_until(connection, before_ms)
+        if any(fact.HasField("profile_divided") for fact in facts):
+            self._flush(connection, rows)
+            rows = FactRows()
+            divisions.divide(connection, facts)
         rows.read(facts, inbound_seq)
         for fact in facts:
             self._pass(fact)

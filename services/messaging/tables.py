@@ -1,8 +1,10 @@
 """The tables of messaging: one per noun, and the same text for SQLite and PostgreSQL.
 
 What the log says of people, items and templates is kept as the greatest of what was said, by
-`arrival`: the inbound record and the input in it as one ascending number. `messages.partition` is
-that of the person, NOBODYS while the person is on the way from one partition to another.
+`arrival`: the inbound record and the input in it as one ascending number; of people, for each
+identifier that it came with, so that an un-merge takes along what those that leave have brought.
+`messages.partition` is that of the person, NOBODYS while the person is on the way from one
+partition to another.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ NOBODYS = -1
 ID_LENGTH = 128
 NAME_LENGTH = 64
 SKU_LENGTH = 128
+CAME_WITH_LENGTH = 321
+"""A namespace and a value with a colon between."""
 DIGEST_LENGTH = 64
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -53,6 +57,10 @@ def _profile() -> Column[int]:
     return Column("profile_id", BigInteger, primary_key=True, autoincrement=False)
 
 
+def _came_with(*, is_key: bool) -> Column[str]:
+    return Column("came_with", _text(CAME_WITH_LENGTH), primary_key=is_key, nullable=False)
+
+
 metadata = MetaData()
 
 redirects = Table(
@@ -72,6 +80,7 @@ attributes = Table(
     metadata,
     _profile(),
     Column("name", _text(NAME_LENGTH), primary_key=True),
+    _came_with(is_key=True),
     Column("value", LargeBinary, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -84,6 +93,7 @@ consents = Table(
     metadata,
     _profile(),
     Column("channel", Integer, primary_key=True, autoincrement=False),
+    _came_with(is_key=True),
     Column("status", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -96,6 +106,7 @@ preferences = Table(
     "preferences",
     metadata,
     _profile(),
+    _came_with(is_key=True),
     Column("channel", Integer, nullable=False),
     Column("as_of_ms", BigInteger, nullable=False),
     Column("arrival", BigInteger, nullable=False),
@@ -108,6 +119,7 @@ engagement = Table(
     _profile(),
     Column("occurred_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("event_id", _text(ID_LENGTH), primary_key=True),
+    _came_with(is_key=False),
     sqlite_with_rowid=False,
 )
 """Opens and clicks, of the 90 days in which they count."""
@@ -139,6 +151,7 @@ messages = Table(
     Column("message_id", _text(ID_LENGTH), primary_key=True),
     Column("partition", Integer, nullable=False),
     Column("profile_id", BigInteger, nullable=False),
+    Column("came_with", Text, nullable=False),
     Column("campaign", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("intent", LargeBinary, nullable=False),

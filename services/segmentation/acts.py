@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from coterie.log.v1 import facts_pb2, handoff_pb2, transitions_pb2
 from services.kit.ids import ordinal_of
-from services.segmentation import handover, wire
+from services.segmentation import handover, parting, wire
 from services.segmentation.domain import Belongings
 from services.segmentation.partition import Partition
 from services.segmentation.run_wire import RunWriter
@@ -96,7 +96,9 @@ def _event(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
 
 def _attributes(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
     values, as_of_ms = wire.attributes_of(fact)
-    return partition.set_attributes(ordinal_of(fact.profile_id), values, as_of_ms, fact.input_id)
+    return partition.set_attributes(
+        ordinal_of(fact.profile_id), values, as_of_ms, fact.input_id, wire.source_of(fact)
+    )
 
 
 def _merge(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
@@ -107,6 +109,17 @@ def _merge(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
         belongings = _belongings(merged.arrival)
         return partition.arrive(guest, winner, belongings, merged.merge_id)
     return partition.merge(winner, loser, merged.merge_id)
+
+
+def _divide(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    divided = fact.profile_divided
+    return parting.divide(
+        partition,
+        ordinal_of(fact.profile_id),
+        ordinal_of(divided.new_profile_id),
+        [wire.identifier_of(each) for each in divided.identities],
+        divided.division_id,
+    )
 
 
 def _belongings(arrival: handoff_pb2.Arrival) -> Belongings:
@@ -144,6 +157,7 @@ def _member(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
         said.member,
         as_of_ms,
         fact.input_id,
+        wire.source_of(fact),
     )
 
 
@@ -172,6 +186,7 @@ _ACTS: dict[str, Callable[[Partition, facts_pb2.Fact], list[Transition]]] = {
     "event": _event,
     "attributes": _attributes,
     "profiles_merged": _merge,
+    "profile_divided": _divide,
     "catalog_item": _catalog,
     "schema": _schema,
     "audience_proposal": _proposal,

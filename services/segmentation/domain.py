@@ -42,6 +42,7 @@ class Cause(enum.StrEnum):
     MERGE = "merge"
     DEFINITION = "definition"
     PUBLICATION = "publication"
+    UNMERGE = "unmerge"
 
 
 @dataclass(frozen=True, slots=True)

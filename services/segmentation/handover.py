@@ -63,7 +63,7 @@ def unpack_belongings(state: bytes) -> Belongings:
     if message.format != FORMAT:
         raise ValueError(f"expected a history of format {FORMAT}, found {message.format}")
     changes = (
-        (each.arrival, AttributeChange(_plain(each.attributes), each.as_of_ms))
+        (each.arrival, AttributeChange(_plain(each.attributes), each.as_of_ms, each.came_with))
         for each in message.attributes
     )
     return Belongings(
@@ -88,7 +88,9 @@ def _history(departed: Departed, records: Mapping[str, Change]) -> handoff_pb2.P
         past.event.items.extend(map(_line, event.items))
         _put_values(past.event.properties, event.properties)
     for arrival, change in departed.attribute_changes:
-        values = message.attributes.add(as_of_ms=change.as_of_ms, arrival=arrival)
+        values = message.attributes.add(
+            as_of_ms=change.as_of_ms, arrival=arrival, came_with=change.came_with
+        )
         _put_values(values.attributes, change.values)
     for audience_id, record in records.items():
         message.memberships.add(

@@ -76,7 +76,7 @@ class Partition:
         """Let time come to `log_time_ms`; what falls due is done in order, at its own instant."""
         self.log_time_ms = max(self.log_time_ms, log_time_ms)
         flips = self.engine.advance(self.log_time_ms, inclusive)
-        return self._record(flips, Cause.CLOCK, "") if flips else []
+        return self.told(flips, Cause.CLOCK, "") if flips else []
 
     def note_next_due(self) -> None:
         """Keep when time acts next, for those who ask often and without the lock."""
@@ -88,14 +88,14 @@ class Partition:
         if self.current(ordinal) in self.departures:
             return []
         flips = self.engine.ensure_profile(self.current(ordinal))
-        return self._record(flips, Cause.ATTRIBUTE, cause_id)
+        return self.told(flips, Cause.ATTRIBUTE, cause_id)
 
     def add_event(self, ordinal: int, event: Event) -> list[Transition]:
         """Add an event to the person's history."""
         flips = self.engine.add_event(ordinal, event)
         if not flips:
             return []
-        return self._record(flips, Cause.EVENT, event.event_id, self.engine.event_count - 1)
+        return self.told(flips, Cause.EVENT, event.event_id, self.engine.event_count - 1)
 
     def add_run(self) -> RunChanges | None:
         """Take the events of `run`, each at its own log time; return what they change."""
@@ -133,10 +133,11 @@ class Partition:
         values: dict[str, PropertyValue | None],
         as_of_ms: int,
         cause_id: str,
+        came_with: str = "",
     ) -> list[Transition]:
         """Set attributes; the latest `as_of_ms` wins for each."""
-        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival)
-        return self._record(flips, Cause.ATTRIBUTE, cause_id)
+        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival, came_with)
+        return self.told(flips, Cause.ATTRIBUTE, cause_id)
 
     def publish(  # noqa: PLR0913, PLR0917  the parts of the fact
         self,
@@ -146,6 +147,7 @@ class Partition:
         member: bool,  # noqa: FBT001  the one thing that is said
         as_of_ms: int,
         cause_id: str,
+        came_with: str = "",
     ) -> list[Transition]:
         """Take what a publisher says of a person, for one publication or for all that matter."""
         publications = (
@@ -159,8 +161,8 @@ class Partition:
         )
         names = [published_attribute(audience_id, each) for each in publications]
         values = dict.fromkeys(names, True if member else None)
-        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival)
-        return self._record(flips, Cause.PUBLICATION, cause_id)
+        flips = self.engine.set_attributes(ordinal, values, as_of_ms, self.arrival, came_with)
+        return self.told(flips, Cause.PUBLICATION, cause_id)
 
     def merge(self, winner: int, loser: int, merge_id: str) -> list[Transition]:
         """Unite two profiles: the winner becomes what it would be, had all events been its own."""
@@ -181,8 +183,8 @@ class Partition:
         ended = self._end_with(lost, winner, {*shared, *inherited})
         self._drop_records(loser)
         self.redirects[loser] = winner
-        changes = self._record(merged.changes, Cause.MERGE, merge_id)
-        return changes + self._record(ended, Cause.MERGE, merge_id)
+        changes = self.told(merged.changes, Cause.MERGE, merge_id)
+        return changes + self.told(ended, Cause.MERGE, merge_id)
 
     def _seen(self, engine_ids: Sequence[str]) -> list[str]:
         """Return the audiences for which the engine's stand, of those that callers see."""
@@ -324,7 +326,7 @@ class Partition:
         it = self.definitions[audience_id]
         return domain.entered(None, it.activate_ms, Cause.DEFINITION, "", it.version)
 
-    def _record(
+    def told(
         self, flips: Sequence[Flip], cause: Cause, cause_id: str, event: int | None = None
     ) -> list[Transition]:
         """Turn what the engine found into transitions, each with its number, and keep why.

@@ -59,8 +59,18 @@ def event_of(fact: facts_pb2.Fact, catalog: Mapping[str, CatalogFacts]) -> Event
     sku = properties.get("sku")
     if not items and isinstance(sku, str):
         items = (_item(_bare_line(sku, properties), catalog),)
-    came_with = f"{fact.came_with.namespace}:{fact.came_with.value}"
+    came_with = identifier_of(fact.came_with)
     return Event(event.event_id, event.type, occurred_ms, received_ms, came_with, properties, items)
+
+
+def identifier_of(identity: identity_pb2.Identity) -> str:
+    """Return an identifier as histories have it."""
+    return f"{identity.namespace}:{identity.value}"
+
+
+def source_of(fact: facts_pb2.Fact) -> str:
+    """Return by which identifier something was said of a person; empty where by none."""
+    return identifier_of(fact.came_with) if fact.HasField("came_with") else ""
 
 
 def _bare_line(sku: str, properties: Mapping[str, PropertyValue]) -> event_pb2.LineItem:

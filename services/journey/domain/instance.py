@@ -43,7 +43,10 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """`due_ms` is the end of a wait; `message` the intent whose outcome is awaited."""
+    """`due_ms` is the end of a wait; `message` the intent whose outcome is awaited.
+
+    `entered_with` is the identifier by which its person became a member of the audience of entry.
+    """
 
     instance_id: str
     journey_id: str
@@ -61,6 +64,12 @@ class Instance:
     visits: tuple[Visit, ...] = ()
     visit_count: int = 0
     traceparent: str = ""
+    entered_with: str = ""
+
+    @property
+    def came_with(self) -> str:
+        """The identifier whose owner it belongs to; empty where none brought it."""
+        return self.trigger.event.came_with if self.trigger is not None else self.entered_with
 
     @property
     def live(self) -> bool:

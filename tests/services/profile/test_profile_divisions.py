@@ -1,4 +1,4 @@
-"""Profiles that come apart: each half is what it would have been, had it been two from the start."""
+"""Profiles that come apart: each half is what it would have been, had it been alone."""
 
 from __future__ import annotations
 
@@ -166,8 +166,9 @@ def test_who_leaves_is_handed_over_once_all_is_written(known: Tables) -> None:
 def test_who_was_perhaps_not_handed_over_is_so_at_the_next_start(known: Tables) -> None:
     leaves = Fact(profile_id=ADA, log_time_ms=T0)
     leaves.departure.merge_id = "m1"
+    projection = known.projection()
     with known.database.write() as connection:
-        known.projection().apply(connection, [record(1, [leaves])])
+        projection.apply(connection, [record(1, [leaves])])
     assert known.handoffs == []
     known.projection().reset()
     assert [one.merge_id for one in known.handoffs] == ["m1"]
@@ -179,7 +180,8 @@ def test_who_leaves_by_a_record_that_is_set_aside_is_handed_over_all_the_same(
     leaves = Fact(profile_id=ADA, log_time_ms=T0)
     leaves.departure.merge_id = "m1"
     letter = record(1, [leaves])
+    projection = known.projection()
     with known.database.write() as connection:
-        known.projection().dead_letter(connection, letter, "ValueError")
+        projection.dead_letter(connection, letter, "ValueError")
     known.projection().committed([letter])
     assert [one.merge_id for one in known.handoffs] == ["m1"]
