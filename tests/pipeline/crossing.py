@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 from pyroaring import BitMap
 
 from coterie.identity.v1 import identity_service_pb2 as identity_pb
@@ -48,16 +49,20 @@ STEPS = 12
 
 @dataclass(frozen=True)
 class Step:
-    """Batches that are received at one instant; the suite may be started again after each."""
+    """Batches that are received at one instant; the suite may be started again after each.
+
+    After them each list of `unlinks` is asked to leave whom they are part of.
+    """
 
     at_ms: int
     batches: list[list[profile_pb.IngestInput]]
     restarts: tuple[bool, ...]
+    unlinks: tuple[tuple[str, ...], ...] = ()
 
 
-def plan(seed: int) -> list[Step]:
+def plan(seed: int, *, parting: bool = False) -> list[Step]:
     """Return what happens, whatever the partitions are."""
-    chance = random.Random(seed)
+    chance, parted = random.Random(seed), random.Random(seed + 1_000)
     steps, now = [], NOON
     for number in range(STEPS):
         now += chance.choice((HOUR, 5 * HOUR, DAY))
@@ -66,8 +71,14 @@ def plan(seed: int) -> list[Step]:
             for batch in range(chance.randint(1, 4))
         ]
         restarts = tuple(chance.random() < 0.08 for _ in batches)
-        steps.append(Step(now, batches, restarts))
+        unlinks = tuple(_leaving(parted) for _ in range(parted.randint(1, 4))) if parting else ()
+        steps.append(Step(now, batches, restarts, unlinks))
     return steps
+
+
+def _leaving(chance: random.Random) -> tuple[str, ...]:
+    named = chance.sample(NAMESPACES, chance.choice((1, 1, 2)))
+    return tuple(f"{namespace}:{chance.randrange(NUMBERS)}" for namespace in named)
 
 
 def _input(chance: random.Random, input_id: str, now: int) -> profile_pb.IngestInput:
@@ -113,6 +124,8 @@ async def live(directory: Path, steps: list[Step], partitions: int) -> dict[str,
             for number, batch in _batches(steps, first, until):
                 await app.send(*steps[number].batches[batch])
                 if batch == len(steps[number].batches) - 1:
+                    for leaving in steps[number].unlinks:
+                        await _unlink(app, leaving)
                     await app.client.settle()
                     if number == half:
                         for name, rule in LATE_RULE.items():
@@ -122,6 +135,16 @@ async def live(directory: Path, steps: list[Step], partitions: int) -> dict[str,
                 await app.client.advance(steps[-1].at_ms + HOUR)
                 return await view(app, directory, partitions)
     raise AssertionError("there is a last leg")
+
+
+async def _unlink(app: App, leaving: tuple[str, ...]) -> None:
+    """Ask for an un-merge; what is nobody's, everything somebody has, or several people's stays."""
+    request = identity_pb.UnlinkRequest(identities=map(identity, leaving))
+    try:
+        await app.client.identity.Unlink(request)
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}:
+            raise
 
 
 def _legs(steps: list[Step]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -61,6 +61,17 @@ def test_four_partitions_end_as_one_does(seed: int, tmp_path: Path) -> None:
         assert four[name] == seen, name
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_four_partitions_end_as_one_does_where_people_part_again(seed: int, tmp_path: Path) -> None:
+    steps = plan(seed, parting=True)
+    one = asyncio.run(live(tmp_path / "one", steps, 1))
+    four = asyncio.run(live(tmp_path / "four", steps, PARTITIONS))
+    assert len(one) > len(asyncio.run(live(tmp_path / "united", plan(seed), 1)))
+    assert sorted(four) == sorted(one)
+    for name, seen in one.items():
+        assert four[name] == seen, name
+
+
 def test_somebody_on_the_way_is_found_by_every_name_and_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
