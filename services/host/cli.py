@@ -11,6 +11,7 @@ from services.host.commands.audience import audience
 from services.host.commands.capacity import capacity
 from services.host.commands.demo import demo
 from services.host.commands.explain import explain
+from services.host.commands.identity import identity
 from services.host.commands.journey import journey
 from services.host.commands.load import load
 from services.host.commands.message import message
@@ -36,6 +37,7 @@ for _command in (
     serve,
     status,
     demo,
+    identity,
     audience,
     explain,
     journey,
