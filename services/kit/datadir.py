@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-FORMAT = 1
+FORMAT = 2
 """Grows when a former Coterie could not read what this one writes."""
 
 _FORMAT_FILE = "FORMAT"
