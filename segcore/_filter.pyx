@@ -127,6 +127,12 @@ cdef class Filter:
         free(self.stack)
         free(self.spare)
 
+    @property
+    def asks(self):
+        """Whether something is asked of the stack machine: that may bring texts, in one thread."""
+        cdef Py_ssize_t index
+        return any([self.tests[index].op == ASKED for index in range(self.test_count)])
+
     # From a condition to tests.
 
     cdef Test* _push(self, int32_t op) except NULL:

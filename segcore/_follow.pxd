@@ -15,4 +15,5 @@ cdef class Steps:
     cdef Py_ssize_t size
     cdef Py_ssize_t capacity
     cdef int add(self, const Step* step) except -1 nogil
+    cdef int extend(self, Steps others) except -1 nogil
     cdef int sort(self) except -1 nogil

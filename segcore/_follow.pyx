@@ -5,7 +5,7 @@ Both sides are gathered from their tables, sorted by owner, and met owner by own
 
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc, qsort, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from segcore._bits cimport Bits
 from segcore._rows cimport Block, RowScan
@@ -40,6 +40,31 @@ cdef class Steps:
             self.items, self.capacity = moved, 2 * self.capacity + 1024
         self.items[self.size] = step[0]
         self.size += 1
+        return 0
+
+    def order(self):
+        """Bring rows in order of their owners."""
+        with nogil:
+            self.sort()
+
+    def take(self, list others):
+        """Take all rows of other lists."""
+        cdef Steps each
+        for each in others:
+            self.extend(each)
+
+    cdef int extend(self, Steps others) except -1 nogil:
+        cdef Py_ssize_t size = self.size + others.size
+        cdef Step* moved
+        if size > self.capacity:
+            moved = <Step*> realloc(self.items, size * sizeof(Step))
+            if moved == NULL:
+                with gil:
+                    raise MemoryError(f"no memory for {size} rows")
+            self.items, self.capacity = moved, size
+        if others.size:
+            memcpy(self.items + self.size, others.items, others.size * sizeof(Step))
+        self.size = size
         return 0
 
     cdef int sort(self) except -1 nogil:
@@ -173,13 +198,12 @@ def following(
 ):
     """Return the bits of the owners of a row that is followed, or with `absent` is not.
 
+    Both lists are in order of owners.
     `bounded` tells whether it has to be within `within_ms`; else until now.
     """
     cdef Bits found = Bits()
     found.resize(word_count)
     with nogil:
-        rows.sort()
-        then.sort()
         meet(rows, then, within_ms, bounded, absent, keyed, horizon_ms, found)
     return found
 

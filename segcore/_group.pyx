@@ -13,6 +13,11 @@ from segcore._filter cimport run_row
 from segcore._scan_words cimport (
     scan_count8,
     scan_count32,
+    scan_join8,
+    scan_join32,
+    scan_join64,
+    scan_join128,
+    scan_join_words,
     scan_mark,
     scan_narrow,
     scan_range_i64,
@@ -28,7 +33,6 @@ cdef enum:
     COUNT32 = 2
     SUM64 = 3
     SUM128 = 4
-
 
 
 cdef class Group:
@@ -112,7 +116,46 @@ cdef class Group:
                     break
             if fitting:
                 return
-            self._allocate(SUM128)
+            self.widen()
+
+    def widen(self):
+        """Begin anew with cells in which all sums fit."""
+        self._allocate(SUM128)
+
+    def beside(self):
+        """Return another group of the same cells, for another thread; `join` takes what it finds."""
+        cdef Group other = Group(self.ordinals, 0)
+        other._allocate(self.form)
+        return other
+
+    def take_all(self, list scans):
+        """Take the rows of some scans; tell whether all sums fit."""
+        cdef RowScan scan
+        cdef bint fitting = True
+        for scan in scans:
+            with nogil:
+                fitting = fitting and self.take(scan)
+        return fitting
+
+    def join(self, Group other not None):
+        """Take what a group of the same cells has found; tell whether all sums fit."""
+        cdef bint fitting
+        with nogil:
+            fitting = self._join(other)
+        return fitting
+
+    cdef bint _join(self, Group other) noexcept nogil:
+        if self.form == MARK:
+            scan_join_words(<uint64_t*> self.cells, <uint64_t*> other.cells, self.ordinals >> 6)
+        elif self.form == COUNT8:
+            scan_join8(<uint8_t*> self.cells, <uint8_t*> other.cells, self.ordinals)
+        elif self.form == COUNT32:
+            scan_join32(<uint32_t*> self.cells, <uint32_t*> other.cells, self.ordinals)
+        elif self.form == SUM64:
+            return scan_join64(<int64_t*> self.cells, <int64_t*> other.cells, self.ordinals)
+        else:
+            scan_join128(self.cells, other.cells, self.ordinals)
+        return True
 
     def passing(self, low, high, bint negated):
         """Return the bits of the ordinals whose count or sum is from `low` to `high`, or is not.

@@ -24,6 +24,8 @@ cdef class RowScan:
     cdef int64_t after_ms       # what occurred later than this, and no later than that
     cdef int64_t until_ms
     cdef Py_ssize_t row_count
+    cdef Py_ssize_t lane        # of so many `lanes` this one has each zone in its turn
+    cdef Py_ssize_t lanes
     cdef Py_ssize_t row
     cdef Py_ssize_t line
     cdef Py_ssize_t line_end

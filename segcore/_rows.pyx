@@ -20,6 +20,7 @@ cdef class RowScan:
         self.events, self.table, self.of_items, self.where = events, table, of_items, where
         self.after_ms, self.until_ms = after_ms, until_ms
         self.row_count = table.ordinals.size
+        self.lanes = 1
 
     cdef bint next_block(self, Block* out) except -1 nogil:
         """Give the next block that holds anything; False at the end."""
@@ -67,6 +68,8 @@ cdef class RowScan:
             least, greatest = self.table.least.get(zone), self.table.greatest.get(zone)
             count = min(BLOCK_ROWS, self.row_count - start)
             self.row += count
+            if self.lanes > 1 and zone % self.lanes != self.lane:
+                continue
             if greatest <= self.after_ms or least > self.until_ms:
                 continue
             word_count = (count + 63) >> 6

@@ -103,6 +103,38 @@ cdef extern from *:
             out[i] = sums[i] > INT64_MAX || sums[i] < -(__int128) INT64_MAX ? INT64_MIN
                                                                             : (int64_t) sums[i];
     }
+
+    /* Takes what another thread has found to what this one has; both have `size` cells. */
+    SCAN_CLONES static void scan_join_words(uint64_t *restrict bits, const uint64_t *restrict others,
+                                            int64_t size) {
+        for (int64_t i = 0; i < size; i++) bits[i] |= others[i];
+    }
+    SCAN_CLONES static void scan_join8(uint8_t *restrict counts, const uint8_t *restrict others,
+                                       int64_t size) {
+        for (int64_t i = 0; i < size; i++) {
+            uint8_t sum = counts[i] + others[i];
+            counts[i] = sum < others[i] ? 255 : sum;
+        }
+    }
+    SCAN_CLONES static void scan_join32(uint32_t *restrict counts, const uint32_t *restrict others,
+                                        int64_t size) {
+        for (int64_t i = 0; i < size; i++) counts[i] += others[i];
+    }
+    /* Returns 0 where a sum does not fit. */
+    SCAN_CLONES static int scan_join64(int64_t *restrict sums, const int64_t *restrict others,
+                                       int64_t size) {
+        int64_t over = 0;
+        for (int64_t i = 0; i < size; i++) {
+            int64_t sum = (int64_t) ((uint64_t) sums[i] + (uint64_t) others[i]);
+            over |= (sums[i] ^ sum) & (others[i] ^ sum);
+            sums[i] = sum;
+        }
+        return over >= 0;
+    }
+    static inline void scan_join128(__int128 *restrict sums, const __int128 *restrict others,
+                                    int64_t size) {
+        for (int64_t i = 0; i < size; i++) sums[i] += others[i];
+    }
     """
     void scan_range_u8(const uint8_t* values, int64_t words, int64_t low, int64_t high, uint64_t* out) noexcept nogil
     void scan_range_u16(const uint16_t* values, int64_t words, int64_t low, int64_t high, uint64_t* out) noexcept nogil
@@ -118,3 +150,8 @@ cdef extern from *:
     int scan_sum64(int64_t* sums, const uint32_t* owners, int64_t rows, const uint64_t* words, const int64_t* values) noexcept nogil
     void scan_sum128(void* sums, const uint32_t* owners, int64_t rows, const uint64_t* words, const int64_t* values) noexcept nogil
     void scan_narrow(const void* sums, int64_t count, int64_t* out) noexcept nogil
+    void scan_join_words(uint64_t* bits, const uint64_t* others, int64_t size) noexcept nogil
+    void scan_join8(uint8_t* counts, const uint8_t* others, int64_t size) noexcept nogil
+    void scan_join32(uint32_t* counts, const uint32_t* others, int64_t size) noexcept nogil
+    int scan_join64(int64_t* sums, const int64_t* others, int64_t size) noexcept nogil
+    void scan_join128(void* sums, const void* others, int64_t size) noexcept nogil

@@ -30,6 +30,9 @@ cdef class Selection:
     cdef Py_ssize_t recalled
     cdef Py_ssize_t frozen
     cdef object rest
+    cdef Py_ssize_t threads
+    cdef Py_ssize_t share
+    cdef object pool
     cdef int _recall(self, Py_ssize_t end) except -1
     cdef RowScan _scan(self, rows, Table table, Py_ssize_t first, Py_ssize_t end)
     cdef int _decide_some(

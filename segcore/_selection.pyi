@@ -13,7 +13,14 @@ from segcore.rule import Expression, Rows
 class OutgrownError(Exception): ...
 
 class Selection:
-    def __init__(self, engine: LiveEngine, at_ms: int | None = None, frozen: int = 0) -> None: ...
+    def __init__(
+        self,
+        engine: LiveEngine,
+        at_ms: int | None = None,
+        frozen: int = 0,
+        threads: int = 1,
+        share: int = ...,
+    ) -> None: ...
     @property
     def past(self) -> bool: ...
     @property

@@ -4,6 +4,9 @@ Atoms become bits, one pass over the columns for each; `combine` joins them, 64 
 A frozen question goes in slices, and rests between two: then its owner lets others have the engine.
 """
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -40,6 +43,8 @@ cdef enum:
     BLOCK_CHANGES = 2048
     # Room for people who come while a frozen question is asked.
     HEADROOM = 1048576
+    # Rows, or people, for which a thread is worth its while.
+    LANE_ROWS = 131072
 
 
 class OutgrownError(Exception):
@@ -53,10 +58,17 @@ cdef class Selection:
     goes in slices of `frozen` blocks of 4,096 rows. It keeps who is known and what time it is from
     the start; of people who change while it rests it says nothing that is of use. Who asks it sees
     to them.
+
+    Another one goes over columns on up to `threads` threads, each of at least `share` rows or
+    people; one that a frozen question has is not left alone with the columns for long enough.
     """
 
-    def __cinit__(self, LiveEngine engine not None, at_ms=None, Py_ssize_t frozen=0):
+    def __cinit__(
+        self, LiveEngine engine not None, at_ms=None, Py_ssize_t frozen=0, Py_ssize_t threads=1,
+        Py_ssize_t share=LANE_ROWS,
+    ):
         self.engine, self.frozen = engine, frozen
+        self.threads, self.share = 1 if frozen else max(1, threads), max(1, share)
         self.texts, self.events = engine.texts, engine.events
         self.attributes, self.known = engine.attributes, engine.known
         self.past = at_ms is not None
@@ -82,6 +94,8 @@ cdef class Selection:
 
     def __exit__(self, kind, mistake, trace):
         """Forget the texts that the question brought: it leaves no trace in the engine."""
+        if self.pool is not None:
+            self.pool.shutdown()
         self.texts.forget(self.text_count)
 
     def rest_by(self, rest):
@@ -113,13 +127,26 @@ cdef class Selection:
         self.recalled = end
         return 0
 
+    def _side_by_side(self, list works):
+        """Do some works at once, the first of them here; return what they come to, in order."""
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.threads - 1, "select")
+        begun = [self.pool.submit(work) for work in works[1:]]
+        try:
+            first = works[0]()
+        finally:
+            wait(begun)
+        return [first, *[work.result() for work in begun]]
+
     def having(self, condition):
         """Return the bits of those whose attributes make a condition true."""
         cdef Filter filter
         cdef Bits found = Bits()
-        cdef Py_ssize_t first = 0, count, end = 0, ordinals = self.known.word_count << 6
+        cdef Py_ssize_t first = 0, end = 0, ordinals = self.known.word_count << 6
         found.resize(self.known.word_count)
         memcpy(found.words, self.known.words, self.known.word_count * 8)
+        if self.threads > 1 and self._having_in_lanes(condition, found, ordinals):
+            return found
         while first < ordinals:
             if first:
                 self.pause()
@@ -128,11 +155,25 @@ cdef class Selection:
                 end = min(ordinals, first + self.frozen * BLOCK_ORDINALS)
             filter = Filter(condition, self.texts, None, None, self.attributes)
             with nogil:
-                while first < end:
-                    count = min(BLOCK_ROWS, end - first)
-                    filter.run(NULL, first, count, found.words + (first >> 6))
-                    first += count
+                run_over(filter, first, end, found)
+            first = end
         return found
+
+    def _having_in_lanes(self, condition, Bits found, Py_ssize_t ordinals):
+        """Narrow `found` to those of whom a condition is true; False if one thread has to."""
+        cdef Py_ssize_t lanes = min(self.threads, ordinals // self.share), lane
+        cdef list filters = [
+            Filter(condition, self.texts, None, None, self.attributes) for lane in range(lanes)
+        ]
+        if lanes < 2 or filters[0].asks:
+            return False
+        blocks = (ordinals + BLOCK_ROWS - 1) // BLOCK_ROWS
+        ends = [min(ordinals, blocks * (lane + 1) // lanes * BLOCK_ROWS) for lane in range(lanes)]
+        self._side_by_side([
+            partial(narrow, each, start, end, found)
+            for each, start, end in zip(filters, [0, *ends], ends)
+        ])
+        return True
 
     def parts(self, rows, Group group=None, operand=None):
         """Yield scans, one after the other, of all rows of `rows`: by type, `where` and rolling age.
@@ -180,14 +221,50 @@ cdef class Selection:
     def counts(self, rows, exact_to):
         """Return how many rows each profile has, told apart up to `exact_to`."""
         cdef Group group = Group(self.ordinals, exact_to)
-        group.add(lambda: self.parts(rows))
+        self._fill(group, rows, None)
         return group
 
     def sums(self, rows, operand):
         """Return what `operand` of each profile's rows adds up to."""
         cdef Group group = Group(self.ordinals, None)
-        group.add(lambda: self.parts(rows, group, operand))
+        self._fill(group, rows, operand)
         return group
+
+    def _lanes(self, rows, operand=None):
+        """Return the scans of each thread, none where one is to do it all."""
+        cdef RowScan scan
+        cdef Table table
+        cdef Py_ssize_t lane, lanes, count = 0
+        if self.threads == 1:
+            return []
+        if not (operand is None or isinstance(operand, EventField | ItemField)):
+            return []
+        for name in set(rows.types):
+            table = self.events.table(<uint32_t> self.texts.id_of(name))
+            count += 0 if table is None else table.ordinals.size
+        lanes = min(self.threads, count // self.share)
+        found = [list(self.parts(rows, None, operand)) for lane in range(lanes)]
+        for lane in range(lanes):
+            for scan in found[lane]:
+                if scan.where is not None and scan.where.asks:
+                    return []
+                scan.lane, scan.lanes = lane, lanes
+        return found if lanes > 1 else []
+
+    def _fill(self, Group group, rows, operand):
+        """Let a group take rows, or what `operand` of them comes to."""
+        lanes = self._lanes(rows, operand)
+        if not lanes:
+            group.add(lambda: self.parts(rows, group, operand))
+            return
+        while True:
+            groups = [group, *[group.beside() for _ in lanes[1:]]]
+            works = [partial(each.take_all, scans) for each, scans in zip(groups, lanes)]
+            fitting = all(self._side_by_side(works))
+            if fitting and all([group.join(other) for other in groups[1:]]):
+                return
+            group.widen()
+            lanes = self._lanes(rows, operand)
 
     def following(self, rows):
         """Return the bits of those who have a row that the one test in `follows` leaves."""
@@ -201,6 +278,11 @@ cdef class Selection:
         if follow.absent:
             among = self.pause(lambda: owners_of(firsts, self.known.word_count))
         self._gather(follow.then, thens, among)
+        if self.threads > 1 and len(firsts) + len(thens) > self.share:
+            self._side_by_side([firsts.order, thens.order])
+        else:
+            self.pause(firsts.order)
+            self.pause(thens.order)
         return self.pause(
             lambda: following(
                 firsts, thens, follow.within_ms if bounded else 0, bounded, follow.absent,
@@ -209,11 +291,22 @@ cdef class Selection:
         )
 
     def _gather(self, rows, Steps steps, Bits among):
+        cdef list lanes = self._lanes(rows)
+        cdef list found = [Steps() for _ in lanes[1:]]
+        if not lanes:
+            return self._gather_from(self.parts(rows), rows.key, steps, among)
+        self._side_by_side([
+            partial(self._gather_from, scans, rows.key, each, among)
+            for scans, each in zip(lanes, [steps, *found])
+        ])
+        steps.take(found)
+
+    def _gather_from(self, scans, key, Steps steps, Bits among):
         cdef RowScan scan
         cdef uint64_t first_row
-        for scan in self.parts(rows):
-            if rows.key is not None:
-                present = Compare(Comparison.NE, rows.key, Literal(None, None))
+        for scan in scans:
+            if key is not None:
+                present = Compare(Comparison.NE, key, Literal(None, None))
                 scan.field = Filter(present, self.texts, self.events, scan.table, None)
                 if not scan.field.is_column:
                     scan.field = None
@@ -343,6 +436,21 @@ cdef class Selection:
             free(sizes)
             free(stack)
         return found
+
+
+def narrow(Filter filter not None, Py_ssize_t first, Py_ssize_t end, Bits found not None):
+    """Take those out of `found`, from one ordinal to another, of whom a filter is not true."""
+    with nogil:
+        run_over(filter, first, end, found)
+
+
+cdef int run_over(Filter filter, Py_ssize_t first, Py_ssize_t end, Bits found) except -1 nogil:
+    cdef Py_ssize_t count
+    while first < end:
+        count = min(BLOCK_ROWS, end - first)
+        filter.run(NULL, first, count, found.words + (first >> 6))
+        first += count
+    return 0
 
 
 cdef void join(

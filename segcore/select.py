@@ -6,6 +6,7 @@ alone, and are those of `segcore.reference` for each known profile.
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +43,9 @@ from segcore.rule import (
 Progress = Callable[[float], None]
 """Is told how much is done, from 0 to 1; what it raises ends the question."""
 
+THREADS_MOST = 8
+"""Beyond that memory is what they wait for, and each takes cells of its own."""
+
 _NO_END = 1 << 62
 _Shared = Mapping["_Compared", tuple[str, list["_Compared"]]]
 
@@ -51,14 +55,17 @@ def select_bits(
     rule: Expression,
     at_ms: int | None = None,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> Bits:
     """Return the bits of the members that `rule` would have; see `Selection` for `at_ms`.
 
-    With `at_ms` other audiences count as their rules of today say of that instant. Raises
-    ValueError where the rule is not well formed, KeyError where it speaks of an unknown audience.
+    With `at_ms` other audiences count as their rules of today say of that instant. Long passes over
+    columns are shared by `threads`, one for each processor unless it is said; the answer is the
+    same. Raises ValueError where the rule is not well formed, KeyError where it speaks of an
+    unknown audience.
     """
     check_rule(rule)
-    with Selection(engine, at_ms) as selection:
+    with Selection(engine, at_ms, threads=threads or usual_threads()) as selection:
         return Question(engine, selection, progress).answer(rule)
 
 
@@ -67,9 +74,15 @@ def select(
     rule: Expression,
     at_ms: int | None = None,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> BitMap:
     """Return the members that `rule` would have, as `select_bits`."""
-    return BitMap.deserialize(select_bits(engine, rule, at_ms, progress).to_portable())
+    return BitMap.deserialize(select_bits(engine, rule, at_ms, progress, threads).to_portable())
+
+
+def usual_threads() -> int:
+    """Return how many threads a question gets: one for each processor that we may use."""
+    return min(THREADS_MOST, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True, slots=True)

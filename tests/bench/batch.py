@@ -4,12 +4,13 @@
 
 Nothing is kept for a rule: each answer comes from the tables of events and the columns of
 attributes. Peers that are not installed (extra `bench`) are said to be missing. All engines have to
-give the same members. Ours runs on one thread; `--threads` is for the peers.
+give the same members, and get as many threads.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import os
 import statistics
@@ -77,8 +78,9 @@ def measure(ask: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def ours(engine: Engine, rule: Expression) -> Ids:
-    ids: Ids = np.frombuffer(select_bits(engine, rule).ids(), np.uint32) - np.uint32(1)
+def ours(engine: Engine, rule: Expression, threads: int) -> Ids:
+    found = select_bits(engine, rule, threads=threads)
+    ids: Ids = np.frombuffer(found.ids(), np.uint32) - np.uint32(1)
     return ids
 
 
@@ -105,8 +107,9 @@ def show(shared: ModuleType, args: argparse.Namespace) -> None:
     members = []
     for segment in segments:
         rule = written_out(rules[segment["id"].lower()], rules)
-        members.append(ours(engine, rule))
-        times["ours"].append(measure(lambda rule=rule: ours(engine, rule), args.rounds))  # type: ignore[misc]
+        members.append(ours(engine, rule, args.threads))
+        ask = functools.partial(ours, engine, rule, args.threads)
+        times["ours"].append(measure(ask, args.rounds))
     for name in args.peers.split(","):
         ask = peer(name, shared, args)
         if ask is None:
@@ -136,7 +139,7 @@ def main() -> None:
     args = parser.parse_args()
     shared = workload.generator()
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, load {os.getloadavg()}")
-    print(f"{args.profiles} profiles, {args.events} events, peers on {args.threads} threads")
+    print(f"{args.profiles} profiles, {args.events} events, {args.threads} threads")
     with tempfile.TemporaryDirectory() as folder:
         if not args.data:
             args.data = folder
