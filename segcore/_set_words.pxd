@@ -161,7 +161,8 @@ cdef extern from *:
         for (int i = 0; i < 8; i++) any |= parts[i];
         return any != 0;
     }
-    /* Returns how many of `a` are in `b`; with `out` it writes those that are, or are not. */
+    /* Returns how many of `a` are in `b`; with `out` it writes those that are, or are not. What `a`
+       lies in may be read to the end of its last 64 bytes. */
     SETS_CLONES static int32_t sets_meet(const uint16_t *a, int32_t a_count, const uint16_t *b,
                                          int32_t b_count, int wanted, uint16_t *out) {
         sets_lane total = {0};
@@ -171,11 +172,8 @@ cdef extern from *:
         for (int32_t i = 0; i < a_count; i += SETS_LANES) {
             sets_lane left = {0}, found = {0};
             int32_t count = a_count - i;
-            if (count >= SETS_LANES) {
-                memcpy(&left, a + i, sizeof left);
-                count = SETS_LANES;
-            } else
-                memcpy(&left, a + i, (size_t) count * 2);
+            memcpy(&left, a + i, sizeof left);
+            if (count > SETS_LANES) count = SETS_LANES;
             uint16_t last = a[i + count - 1];
             for (; j + SETS_STEP <= b_count && b[j] <= last; j += SETS_STEP)
                 for (int k = 0; k < SETS_STEP; k++) found |= (sets_lane) (left == b[j + k]);

@@ -133,9 +133,10 @@ cdef class Set:
         return self.count
 
     def __contains__(self, uint32_t ordinal):
-        cdef uint16_t low = <uint16_t> ordinal
-        cdef Value one = Value(ARRAY, 1, <const char*> &low)
+        cdef uint16_t low[32]       # whole lines are read
+        cdef Value one = Value(ARRAY, 1, <const char*> low)
         cdef Py_ssize_t index
+        low[0] = <uint16_t> ordinal
         for index in range(self.chunk_count):
             if self.chunks[index].key == ordinal >> 16:
                 return count_common(&one, &self.chunks[index].value) == 1

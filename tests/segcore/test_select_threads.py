@@ -90,7 +90,9 @@ LINES = Rows(Scope.ITEM, ("view", "buy"))
 UPPER = FormText(TextForm.UPPER, EventField("shop", Kind.TEXT))
 
 
-def _is(comparison: Comparison, rows: Rows, fold: Fold, number: int, field: object = None) -> Compare:
+def _is(
+    comparison: Comparison, rows: Rows, fold: Fold, number: int, field: object = None
+) -> Compare:
     return Compare(comparison, Aggregate(rows, fold, field), Literal(number * MICRO, Kind.NUMBER))  # type: ignore[arg-type]
 
 
