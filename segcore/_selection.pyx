@@ -127,7 +127,7 @@ cdef class Selection:
         self.recalled = end
         return 0
 
-    def _side_by_side(self, list works):
+    def side_by_side(self, list works):
         """Do some works at once, the first of them here; return what they come to, in order."""
         if self.pool is None:
             self.pool = ThreadPoolExecutor(self.threads - 1, "select")
@@ -169,7 +169,7 @@ cdef class Selection:
             return False
         blocks = (ordinals + BLOCK_ROWS - 1) // BLOCK_ROWS
         ends = [min(ordinals, blocks * (lane + 1) // lanes * BLOCK_ROWS) for lane in range(lanes)]
-        self._side_by_side([
+        self.side_by_side([
             partial(narrow, each, start, end, found)
             for each, start, end in zip(filters, [0, *ends], ends)
         ])
@@ -260,7 +260,7 @@ cdef class Selection:
         while True:
             groups = [group, *[group.beside() for _ in lanes[1:]]]
             works = [partial(each.take_all, scans) for each, scans in zip(groups, lanes)]
-            fitting = all(self._side_by_side(works))
+            fitting = all(self.side_by_side(works))
             if fitting and all([group.join(other) for other in groups[1:]]):
                 return
             group.widen()
@@ -279,7 +279,7 @@ cdef class Selection:
             among = self.pause(lambda: owners_of(firsts, self.known.word_count))
         self._gather(follow.then, thens, among)
         if self.threads > 1 and len(firsts) + len(thens) > self.share:
-            self._side_by_side([firsts.order, thens.order])
+            self.side_by_side([firsts.order, thens.order])
         else:
             self.pause(firsts.order)
             self.pause(thens.order)
@@ -295,7 +295,7 @@ cdef class Selection:
         cdef list found = [Steps() for _ in lanes[1:]]
         if not lanes:
             return self._gather_from(self.parts(rows), rows.key, steps, among)
-        self._side_by_side([
+        self.side_by_side([
             partial(self._gather_from, scans, rows.key, each, among)
             for scans, each in zip(lanes, [steps, *found])
         ])

@@ -60,7 +60,7 @@ def _columns() -> EventColumns:
         id_ends=np.arange(1, EVENTS + 1),
         properties=(
             PropertyColumn("great", Kind.NUMBER, great),
-            PropertyColumn("shop", Kind.TEXT, people % 7, None, tuple("abcdefg")),
+            PropertyColumn("shop", Kind.TEXT, people.astype(np.int64) % 7, None, tuple("abcdefg")),
         ),
         items=ItemColumns(
             ends=np.cumsum(lines),
@@ -91,15 +91,15 @@ UPPER = FormText(TextForm.UPPER, EventField("shop", Kind.TEXT))
 
 
 def _is(
-    comparison: Comparison, rows: Rows, fold: Fold, number: int, field: object = None
+    comparison: Comparison, rows: Rows, fold: Fold, number: int, of: Expression | None = None
 ) -> Compare:
-    return Compare(comparison, Aggregate(rows, fold, field), Literal(number * MICRO, Kind.NUMBER))  # type: ignore[arg-type]
+    return Compare(comparison, Aggregate(rows, fold, of), Literal(number * MICRO, Kind.NUMBER))
 
 
-def _followed(*, absent: bool, key: object = None) -> Expression:
+def _followed(*, absent: bool, key: Expression | None = None) -> Expression:
     scope = Scope.EVENT if key is None else Scope.ITEM
-    then = Rows(scope, ("view",), key=key)  # type: ignore[arg-type]
-    rows = Rows(scope, ("buy",), key=key, follows=(Follow(then, 5_000, absent),))  # type: ignore[arg-type]
+    then = Rows(scope, ("view",), key=key)
+    rows = Rows(scope, ("buy",), key=key, follows=(Follow(then, 5_000, absent),))
     return Aggregate(rows, Fold.EXISTS)
 
 
@@ -139,4 +139,4 @@ def test_members_are_the_same_on_any_number_of_threads(
 
 def test_a_mistake_of_one_thread_ends_the_question(engine: Engine) -> None:
     with Selection(engine, threads=2, share=1) as selection, pytest.raises(KeyError):
-        selection._side_by_side([list, {}.popitem])
+        selection.side_by_side([list, {}.popitem])
