@@ -34,14 +34,11 @@ from services.identity.domain.log_time import LogTime
 from services.identity.state import Rules, State
 from services.identity.waiting_tables import load_waiting, save_waiting
 from services.identity.waiting_tables import metadata as waiting_metadata
-from services.kit.sql import Database
+from services.kit.sql import IN_LIMIT, MARKS, Database, in_marks_of
 from services.kit.sql_stage import create_positions, move_position, take_epoch
 from services.kit.upserts import write_tuples
 
 STAGE = "identity"
-
-LOOKUP_SIZE = 500
-"""Input ids in one query: every engine takes that many parameters."""
 
 _metadata = MetaData()
 
@@ -128,8 +125,7 @@ _PUT_LOG_TIME = text(
     " ON CONFLICT (id) DO UPDATE"
     " SET now_ms = excluded.now_ms, last_tick_ms = excluded.last_tick_ms"
 )
-_MARKS = ", ".join("?" * LOOKUP_SIZE)
-_FIND_INPUTS = f"SELECT input_id FROM inputs WHERE kind = ? AND input_id IN ({_MARKS})"  # noqa: S608  # marks alone
+_FIND_INPUTS = f"SELECT input_id FROM inputs WHERE kind = ? AND input_id IN ({MARKS})"  # noqa: S608  # marks alone
 
 
 class IdentityStore:
@@ -186,9 +182,9 @@ class IdentityStore:
             return known
         remaining = iter(sorted(input_ids))
         with self._database.read() as connection:
-            while chunk := list(islice(remaining, LOOKUP_SIZE)):
-                chunk += chunk[:1] * (LOOKUP_SIZE - len(chunk))
-                query = _in_marks_of(connection, _FIND_INPUTS)
+            while chunk := list(islice(remaining, IN_LIMIT)):
+                chunk += chunk[:1] * (IN_LIMIT - len(chunk))
+                query = in_marks_of(connection, _FIND_INPUTS)
                 known.update(connection.exec_driver_sql(query, (kind, *chunk)).scalars())
         return known
 
@@ -197,8 +193,8 @@ class IdentityStore:
         key = (_journal.c.seq, _journal.c.input_index, _journal.c.number)
         entries: list[JournalEntry] = []
         with self._database.read() as connection:
-            for start in range(0, len(profile_ids), LOOKUP_SIZE):
-                chunk = profile_ids[start : start + LOOKUP_SIZE]
+            for start in range(0, len(profile_ids), IN_LIMIT):
+                chunk = profile_ids[start : start + IN_LIMIT]
                 query = select(_journal).where(_journal.c.profile_id.in_(chunk)).limit(limit)
                 rows = connection.execute(query.order_by(*(column.desc() for column in key)))
                 entries.extend(_entry(*row) for row in rows)
@@ -211,14 +207,6 @@ def _put_all(
     parameters = list(rows)
     if parameters:
         connection.execute(statement, parameters)
-
-
-def _in_marks_of(connection: Connection, statement: str) -> str:
-    """Return a statement for the driver itself: for thousands of ids SQLAlchemy costs more than it.
-
-    SQLite's driver marks parameters with `?`, those of PostgreSQL with `%s`.
-    """
-    return statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
 
 
 def _tuples(connection: Connection, query: Select[Any]) -> Iterator[Any]:

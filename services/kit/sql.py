@@ -24,11 +24,17 @@ _T = TypeVar("_T")
 IN_LIMIT = 500
 """Values of one `IN`: below the number of parameters that any build of SQLite takes."""
 
+MARKS = ", ".join("?" * IN_LIMIT)
+"""Their places in a statement for the driver itself."""
+
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's write: longer than any transaction of ours."""
 
 POOL_SIZE = 32
 """Connections that are kept open: stages, waiting readers and RPC threads of one process."""
+
+CHECKPOINT_PAGES = 8_000
+"""What is written is taken over into the file after so many pages: one written often, once."""
 
 CACHE_KIB = 16 * 1024
 """What a connection keeps of the file: the upper pages of the indexes of a step's writes."""
@@ -42,6 +48,14 @@ def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
     rest = iter(values)
     while chunk := list(islice(rest, IN_LIMIT)):
         yield chunk
+
+
+def in_marks_of(connection: Connection, statement: str) -> str:
+    """Return a statement for the driver itself: for thousands of ids SQLAlchemy costs more than it.
+
+    SQLite's driver marks parameters with `?`, those of PostgreSQL with `%s`.
+    """
+    return statement if connection.dialect.paramstyle == "qmark" else statement.replace("?", "%s")
 
 
 class Database:
@@ -183,6 +197,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

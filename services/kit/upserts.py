@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, tuple_
+from sqlalchemy import Connection, Table, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -68,11 +68,6 @@ def write_tuples(
         connection.exec_driver_sql(_plain(statement, names, 1), list(rows[whole:]))
 
 
-def keep_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Write rows of which none has the key of another."""
-    write_all(connection, _inserting(table), rows)
-
-
 def keep_first(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Write the rows whose key is not there yet."""
     write_all(connection, _ignoring(connection.dialect.name, table), rows)
@@ -108,11 +103,6 @@ def _plain(statement: Insert, names: tuple[str, ...], count: int) -> str:
     row = f"({', '.join('?' * len(names))})"
     wanted = f"({', '.join(names)}) VALUES {', '.join([row] * count)}"
     return str(compiled).replace(f"({columns}) VALUES {row}", wanted, 1)
-
-
-@cache
-def _inserting(table: Table) -> Insert:
-    return insert(table)
 
 
 @cache

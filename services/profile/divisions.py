@@ -8,7 +8,7 @@ from sqlalchemy import Connection, update
 
 from services.kit.sql import chunks
 from services.profile import tables
-from services.profile.upserts import add_up
+from services.profile.upserts import keep_earliest
 
 _DIVIDED = (tables.attributes, tables.consents, tables.preferences)
 
@@ -29,17 +29,8 @@ def move_rows(connection: Connection, division: Division) -> None:
     Who leaves for another partition is handed over only then: no partition is behind with it.
     """
     former, created = division.profile_id, division.new_profile_id
-    moved = 0
     for chunk in chunks(division.came_with):
         for table in (*_DIVIDED, tables.timeline):
             mine = (table.c.profile_id == former) & table.c.came_with.in_(chunk)
-            done = connection.execute(update(table).where(mine).values(profile_id=created))
-            moved += done.rowcount if table is tables.timeline else 0
-    row = {"create_ms": division.log_time_ms, "event_count": moved}
-    add_up(connection, [{"profile_id": created, **row}])
-    profiles = tables.profiles
-    connection.execute(
-        update(profiles)
-        .where(profiles.c.profile_id == former)
-        .values(event_count=profiles.c.event_count - moved)
-    )
+            connection.execute(update(table).where(mine).values(profile_id=created))
+    keep_earliest(connection, [{"profile_id": created, "create_ms": division.log_time_ms}])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,13 +11,21 @@ from coterie.log.v1.handoff_pb2 import Departure
 from coterie.log.v1.heads_pb2 import EventHead, FactHead, FactPackHead
 from coterie.type.v1 import schema_pb2
 from coterie.type.v1.change_pb2 import AttributeChange, CatalogItem, ConsentChange
+from segcore._fact_reader import FactReader
 from services.kit.upserts import Row
 from services.profile import tables
 from services.profile.divisions import Division
+from services.profile.merges import follow
+
+EventRow = tuple[int, int, int, str, str, bytes, str]
+"""An event: profile, when it happened and was received, id, type, bytes and what it came with."""
 
 
 class FactRows:
     """The rows of some packs, each under the profile that its fact names.
+
+    `profiles` are all of whom there is a fact, with the log's time at the first. Events are read by
+    a kernel where they are plain.
 
     Of all that is said nothing hangs on the order, save where a profile is divided: `divide` hears
     of that where it comes, and takes the rows so far with `clear`.
@@ -32,10 +40,11 @@ class FactRows:
                 tables.attributes,
                 tables.consents,
                 tables.preferences,
-                tables.timeline,
                 tables.catalog_items,
             )
         }
+        self.events: list[EventRow] = []
+        self.profiles: dict[int, int] = {}
         self.merges: list[tuple[int, int]] = []
         self.departures: list[Row] = []
         self.merge_ids: list[str] = []
@@ -43,7 +52,6 @@ class FactRows:
         self.traceparents: list[str] = []
         self.log_time_ms = 0
         self.waiting_seq = 0
-        self._profiles: dict[int, Row] = {}
         self._readers: Mapping[str, Callable[[FactHead, int], None]] = {
             "event": self._read_event,
             "attributes": self._read_attributes,
@@ -56,26 +64,41 @@ class FactRows:
             "profile_divided": self._read_division,
         }
 
-    @property
-    def profiles(self) -> list[Row]:
-        """A row for each profile that a fact is about."""
-        return list(self._profiles.values())
-
     def read(self, payload: bytes) -> None:
         """Add what a pack says; raises DecodeError."""
-        pack = FactPackHead.FromString(payload)
+        reader = FactReader(payload)
+        if not reader.is_sound:
+            self._read_messages(FactPackHead.FromString(payload))
+            return
+        self.waiting_seq = reader.waiting_seq
+        first = tables.arrival_of(reader.inbound_seq, 0)
+        place = 0
+        while True:
+            place = reader.pass_events(place, self.events, self.profiles, self.traceparents)
+            if place == len(reader):
+                break
+            self._read(FactHead.FromString(reader.fact(place)), first)
+            place += 1
+        if place:
+            self.log_time_ms = reader.log_time_ms
+
+    def settle(self, redirects: Mapping[int, int]) -> None:
+        """Give each row to the profile that its person is now."""
+        for name, rows in self.by_table.items():
+            if name != tables.catalog_items.name:
+                for row in rows:
+                    row["profile_id"] = follow(redirects, row["profile_id"])
+        self.events = [(follow(redirects, row[0]), *row[1:]) for row in self.events]
+        profiles, self.profiles = self.profiles, {}
+        for profile_id, create_ms in profiles.items():
+            owner = follow(redirects, profile_id)
+            self.profiles[owner] = min(create_ms, self.profiles.get(owner, create_ms))
+
+    def _read_messages(self, pack: FactPackHead) -> None:
         self.waiting_seq = pack.waiting_seq
         first = tables.arrival_of(pack.inbound_seq, 0)
-        readers = self._readers
         for fact in pack.facts:
-            body = fact.WhichOneof("body") or ""
-            if fact.profile_id:
-                self._count(fact, events=body == "event")
-            reader = readers.get(body)
-            if reader is not None:
-                reader(fact, first | fact.index)
-            if fact.traceparent:
-                self.traceparents.append(fact.traceparent)
+            self._read(fact, first)
         if pack.facts:
             self.log_time_ms = pack.facts[-1].log_time_ms
 
@@ -83,45 +106,28 @@ class FactRows:
         """Forget the rows, which are written; what they were read from stays known."""
         for rows in self.by_table.values():
             rows.clear()
+        self.events.clear()
+        self.profiles.clear()
         self.merges.clear()
         self.departures.clear()
-        self._profiles.clear()
 
-    def rows_of_profiles(self) -> Iterator[Row]:
-        """Return every row that belongs to a profile, so that it can be given to another."""
-        yield from self._profiles.values()
-        for name, rows in self.by_table.items():
-            if name != tables.catalog_items.name:
-                yield from rows
-
-    def _count(self, fact: FactHead, *, events: bool) -> None:
-        profile_id = fact.profile_id
-        row = self._profiles.get(profile_id)
-        if row is None:
-            self._profiles[profile_id] = row = {
-                "profile_id": profile_id,
-                "create_ms": fact.log_time_ms,
-                "event_count": 0,
-            }
-        row["event_count"] += events
+    def _read(self, fact: FactHead, first: int) -> None:
+        """Add what a fact says, of a pack whose first place among all inputs is `first`."""
+        if fact.profile_id:
+            self.profiles.setdefault(fact.profile_id, fact.log_time_ms)
+        reader = self._readers.get(fact.WhichOneof("body") or "")
+        if reader is not None:
+            reader(fact, first | fact.index)
+        if fact.traceparent:
+            self.traceparents.append(fact.traceparent)
 
     def _read_event(self, fact: FactHead, _arrival: int) -> None:
-        body = fact.event
-        event = EventHead.FromString(body)
+        event = EventHead.FromString(fact.event)
         received_ms = occurred_ms = fact.received_ms
         if event.HasField("occurred_time"):
             occurred_ms = min(received_ms, _to_ms(event.occurred_time))
-        self.by_table["timeline"].append(
-            {
-                "profile_id": fact.profile_id,
-                "occurred_ms": occurred_ms,
-                "received_ms": received_ms,
-                "event_id": event.event_id,
-                "type": event.type,
-                "event": body,
-                "came_with": _came_with(fact),
-            }
-        )
+        said = (event.event_id, event.type, fact.event, _came_with(fact))
+        self.events.append((fact.profile_id, occurred_ms, received_ms, *said))
 
     def _read_attributes(self, fact: FactHead, arrival: int) -> None:
         change = AttributeChange.FromString(fact.attributes)

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
-from services.kit.sql import chunks
+from services.kit.sql import IN_LIMIT, MARKS, chunks, in_marks_of
 from services.kit.upserts import Row, keep_first, keep_greater
 from services.profile import tables
-from services.profile.upserts import add_up
+from services.profile.upserts import keep_earliest
 
+_ANY_REDIRECT = select(tables.redirects.c.profile_id).limit(1)
+_FIND_REDIRECTS = f"SELECT profile_id, target_id FROM redirects WHERE profile_id IN ({MARKS})"  # noqa: S608  # marks alone
 _RANKED = (tables.attributes, tables.consents, tables.preferences)
 _MOVED = (tables.timeline, tables.identifiers)
 
@@ -45,12 +47,13 @@ def unite(redirects: dict[int, int], merges: Iterable[tuple[int, int]]) -> dict[
 
 def find_redirects(connection: Connection, profile_ids: Collection[int]) -> dict[int, int]:
     """Return the stored redirects of those profiles that are no more."""
-    table = tables.redirects
     found: dict[int, int] = {}
+    if connection.execute(_ANY_REDIRECT).first() is None:
+        return found
+    query = in_marks_of(connection, _FIND_REDIRECTS)
     for chunk in chunks(profile_ids):
-        rows = connection.execute(
-            select(table.c.profile_id, table.c.target_id).where(table.c.profile_id.in_(chunk))
-        )
+        marked = (*chunk, *[chunk[0]] * (IN_LIMIT - len(chunk)))
+        rows = connection.exec_driver_sql(query, marked)
         found.update((row.profile_id, row.target_id) for row in rows)
     return found
 
@@ -62,7 +65,7 @@ def move_rows(connection: Connection, moved: Mapping[int, int]) -> None:
     """
     for table in _RANKED:
         keep_greater(connection, table, _taken(connection, table, moved))
-    add_up(connection, _taken(connection, tables.profiles, moved))
+    keep_earliest(connection, _taken(connection, tables.profiles, moved))
     changes = [{"merged": merged, "remaining": target} for merged, target in moved.items()]
     for table in _MOVED:
         connection.execute(

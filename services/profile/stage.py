@@ -7,10 +7,11 @@ profile is divided, all before it is written first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 
 from google.protobuf.message import DecodeError
+from pyroaring import BitMap64
 from sqlalchemy import Connection, insert, select
 
 from coterie.log.v1.facts_pb2 import FactPack
@@ -18,14 +19,17 @@ from coterie.type.v1 import schema_pb2
 from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
-from services.kit.upserts import keep_first, keep_greater, keep_last, keep_new
+from services.kit.upserts import keep_first, keep_greater, keep_last, write_tuples
 from services.profile import divisions, merges, schema, tables
 from services.profile.facts import FactRows
 from services.profile.handing import Handing
 from services.profile.store import read_schema
-from services.profile.upserts import add_up
+from services.profile.upserts import keep_earliest
 
 STAGE = "profile"
+
+_PUT_EVENT = insert(tables.timeline)
+_EVENT = ("profile_id", "occurred_ms", "received_ms", "event_id", "type", "event", "came_with")
 
 
 class FactsProjection:
@@ -54,6 +58,8 @@ class FactsProjection:
         self._next_schema: schema_pb2.Schema | None = None
         self._next_time_ms = 0
         self._next_seq = 0
+        self._known = BitMap64()
+        self._next_known: list[int] = []
         self.inbound_seq = 0
         self.seen_seq = 0
         self.log_time_ms = 0
@@ -62,15 +68,16 @@ class FactsProjection:
         """Write the effect of whole packs in the stage's transaction."""
 
         def divide(division: divisions.Division) -> None:
-            _flush(connection, facts)
+            self._flush(connection, facts)
             facts.clear()
             divisions.move_rows(connection, division)
 
         facts = FactRows(divide)
+        self._next_known = []
         for record in records:
             facts.read(record.payload)
         with self._tracing.span("profile.project", links=facts.traceparents):
-            _flush(connection, facts)
+            self._flush(connection, facts)
         self._handing.keep(connection, facts.merge_ids)
         self._has_untold = bool(facts.merge_ids)
         self._next_schema = _extend_schema(connection, facts.schemas)
@@ -80,6 +87,8 @@ class FactsProjection:
 
     def committed(self, records: Sequence[Record]) -> None:
         """Let readers and intake know what is on disk now."""
+        self._known.update(self._next_known)
+        self._next_known = []
         self.inbound_seq, self.seen_seq = self._next_seq, records[-1].source
         self.log_time_ms = self._next_time_ms
         if self._next_schema is not None:
@@ -102,6 +111,7 @@ class FactsProjection:
         self.inbound_seq = self.seen_seq = row.inbound_seq if row is not None else 0
         self.log_time_ms = row.log_time_ms if row is not None else 0
         self._next_schema = None
+        self._known, self._next_known = BitMap64(), []
         self._next_time_ms = self.log_time_ms
         self._schema_at(known, self.inbound_seq)
         self._reached(self.inbound_seq)
@@ -116,6 +126,24 @@ class FactsProjection:
         self._handing.keep(connection, merge_ids)
         self._has_untold = bool(merge_ids)
         self._write_progress(connection, record.source)
+
+    def _flush(self, connection: Connection, facts: FactRows) -> None:
+        """Write the rows, each to who its person is by now."""
+        moved = _settle_profiles(connection, facts)
+        self._add_profiles(connection, facts.profiles)
+        _write(connection, facts)
+        if moved:
+            merges.move_rows(connection, moved)
+
+    def _add_profiles(self, connection: Connection, profiles: Mapping[int, int]) -> None:
+        """Write those profiles of which it is not known that they are in the tables.
+
+        A profile that was written stays, or is merged away: then nothing is said of it any more.
+        """
+        unknown = [one for one in profiles if one not in self._known]
+        rows = [{"profile_id": one, "create_ms": profiles[one]} for one in unknown]
+        keep_earliest(connection, rows)
+        self._next_known += unknown
 
     def _write_progress(self, connection: Connection, inbound_seq: int) -> None:
         self._next_seq = inbound_seq
@@ -139,36 +167,23 @@ def _leaving(record: Record) -> list[str]:
     return [fact.departure.merge_id for fact in facts if fact.HasField("departure")]
 
 
-def _flush(connection: Connection, facts: FactRows) -> None:
-    """Write the rows, each to who its person is by now."""
-    moved = _settle_profiles(connection, facts)
-    _write(connection, facts)
-    if moved:
-        merges.move_rows(connection, moved)
-
-
 def _settle_profiles(connection: Connection, facts: FactRows) -> dict[int, int]:
     """Give each row to the profile that its person is now; return who was merged away."""
-    named = {row["profile_id"] for row in facts.profiles}
-    named.update(merged for merged, _ in facts.merges)
+    named = {*facts.profiles, *(merged for merged, _ in facts.merges)}
     redirects = merges.find_redirects(connection, named)
     moved = merges.unite(redirects, facts.merges)
     if redirects:
-        for row in facts.rows_of_profiles():
-            row["profile_id"] = merges.follow(redirects, row["profile_id"])
+        facts.settle(redirects)
     return moved
 
 
 def _write(connection: Connection, facts: FactRows) -> None:
-    add_up(connection, facts.profiles)
     keep_first(connection, tables.departures, facts.departures)
     for name, rows in facts.by_table.items():
-        if name != tables.timeline.name:
-            keep_greater(connection, tables.metadata.tables[name], rows)
-        else:
-            # People's events lie beside each other in the index.
-            rows.sort(key=itemgetter("profile_id"))
-            keep_new(connection, tables.timeline, rows)
+        keep_greater(connection, tables.metadata.tables[name], rows)
+    # People's events lie beside each other in the index.
+    facts.events.sort(key=itemgetter(0))
+    write_tuples(connection, _PUT_EVENT, _EVENT, facts.events)
 
 
 def _extend_schema(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from coterie.type.v1 import schema_pb2
 from services.kit.sql import Database
@@ -51,7 +51,7 @@ class ProfileStore:
                 attributes=_attributes(connection, profile_id),
                 consents=_consents(connection, profile_id),
                 preferred_channel=_preferred(connection, profile_id),
-                event_count=row.event_count,
+                event_count=_event_count(connection, profile_id),
                 create_ms=row.create_ms,
                 merged_profile_ids=_merged(connection, profile_id),
             )
@@ -100,6 +100,13 @@ def _exists(connection: Connection, profile_id: int) -> bool:
         select(table.c.profile_id).where(table.c.profile_id == profile_id)
     ).scalar_one_or_none()
     return found is not None
+
+
+def _event_count(connection: Connection, profile_id: int) -> int:
+    """Count in the index: a number kept for each profile would cost a write for each event."""
+    table = tables.timeline
+    query = select(func.count()).where(table.c.profile_id == profile_id)
+    return connection.execute(query).scalar_one()
 
 
 def _identities(connection: Connection, profile_id: int) -> tuple[domain.Identity, ...]:

@@ -63,7 +63,7 @@ def builders(costs: Costs) -> Mapping[str, Builder]:
 async def measure(options: argparse.Namespace, data_dir: Path) -> None:
     costs: Costs = {}
     gateway: Any = Gateway
-    gateway.take = timed(costs, "intake", gateway.take)
+    gateway.take_request = timed(costs, "intake", gateway.take_request)
     shared = workload.generator()
     people = list(product.attribute_batches(shared, options.profiles))
     events = list(product.event_batches(shared, options.profiles, options.events))
