@@ -97,6 +97,7 @@ cdef class Attributes:
     cdef int _clear(self, uint32_t ordinal) except -1
     cdef int unite(self, uint32_t winner, uint32_t loser) except -1
     cdef int drop(self, uint32_t ordinal) except -1
+    cdef int _empty(self, Py_ssize_t place, uint32_t name_id) except -1
     cdef ValueColumn column(self, uint32_t key)
 
     cdef inline int64_t get(self, uint32_t ordinal, uint32_t key) noexcept nogil:

@@ -334,6 +334,40 @@ cdef class Attributes:
             self.journal.kill(row)
         return self._clear(ordinal)
 
+    def forget_names(self, names):
+        """Let nobody have certain attributes any more; their rows stay, dead.
+
+        O(rows of the journal) where any of them is known.
+        """
+        cdef set wanted = set()
+        cdef Journal journal = self.journal
+        cdef Py_ssize_t row, place
+        cdef uint32_t name_id
+        for name in names:
+            name_id = <uint32_t> self.texts.id_of(name)
+            place = self.names.find(name_id) if name_id else -1
+            if place >= 0 and len(self.stamps[place]):
+                wanted.add(name_id)
+                self._empty(place, name_id)
+        if wanted:
+            for row in range(journal.ordinals.size):
+                if journal.keys.get(row) >> 3 in wanted and not journal.is_dead(row):
+                    journal.kill(row)
+
+    cdef int _empty(self, Py_ssize_t place, uint32_t name_id) except -1:
+        """Give back the room of an attribute's stamps and values."""
+        cdef Uint32Column stamps = Uint32Column()
+        cdef ValueColumn column
+        self.stamps[place] = stamps
+        self.stamp_pointers[place] = <PyObject*> stamps
+        for place in range(len(self.columns_by_place)):
+            column = self.columns_by_place[place]
+            if column.key >> 3 == name_id:
+                column = ValueColumn(column.key)
+                self.columns_by_place[place] = column
+                self.column_pointers[place] = <PyObject*> column
+        return 0
+
     def divide(self, uint32_t ordinal, uint32_t new_ordinal, came_with):
         """Make the changes that came with certain identifiers those of a new profile.
 

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._attributes import Attributes
 from segcore._batch import Batch
 from segcore._bits import Bits
 from segcore._texts import Texts
@@ -16,6 +17,8 @@ class LiveEngine:
     def texts(self) -> Texts: ...
     @property
     def known(self) -> Bits: ...
+    @property
+    def attributes(self) -> Attributes: ...
     @property
     def partition(self) -> int: ...
     @property

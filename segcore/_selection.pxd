@@ -29,6 +29,7 @@ cdef class Selection:
     cdef Py_ssize_t journal_size
     cdef Py_ssize_t recalled
     cdef Py_ssize_t frozen
+    cdef bint spoiled
     cdef object rest
     cdef Py_ssize_t threads
     cdef Py_ssize_t share

@@ -48,7 +48,10 @@ cdef enum:
 
 
 class OutgrownError(Exception):
-    """More people came while a question was asked than it has room for; it is to be asked anew."""
+    """What a question is about is no more as it was when it was asked; it is to be asked anew.
+
+    More people came than it has room for, or attributes were forgotten.
+    """
 
 
 cdef class Selection:
@@ -105,6 +108,10 @@ cdef class Selection:
         """
         self.rest = rest
 
+    def spoil(self):
+        """Let the question end when it goes on: attributes are forgotten that it may look at."""
+        self.spoiled = True
+
     def pause(self, work=None):
         """Rest, if that is wanted; what a slice brought to the dictionary does not outlive it."""
         if self.rest is None:
@@ -113,7 +120,7 @@ cdef class Selection:
         self.text_count = PY_SSIZE_T_MAX
         done = self.rest(work)
         self.text_count = len(self.texts)
-        if self.engine.known.word_count << 6 > self.ordinals:
+        if self.spoiled or self.engine.known.word_count << 6 > self.ordinals:
             raise OutgrownError
         return done
 

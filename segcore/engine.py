@@ -61,6 +61,12 @@ class Engine(DefinitionEngine):
         for question in self.open:
             question.touch(ordinals)
 
+    def forget_attributes(self, names: Iterable[str]) -> None:
+        """Let nobody have attributes any more that no audience speaks of; nobody moves by it."""
+        for question in self.open:
+            question.spoil()
+        self.attributes.forget_names(names)
+
     def ensure_profile(self, ordinal: int) -> list[Change]:
         """Do as `LiveEngine`."""
         self._touch(ordinal)

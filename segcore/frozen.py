@@ -62,6 +62,10 @@ class FrozenQuestion:
         """Who was known when it was asked."""
         return self._selection.known
 
+    def spoil(self) -> None:
+        """Say that attributes are forgotten next: the question has to be asked anew."""
+        self._selection.spoil()
+
     def touch_run(self, batch: Batch) -> None:
         """Say that the events of a batch come next."""
         self.touch(self._selection.people_of(batch))

@@ -303,6 +303,8 @@ def _sum_range(atom: _Compared) -> tuple[int, int, bool]:
     match atom.comparison:
         case Comparison.GE:
             return atom.threshold, most, False
+        case Comparison.GT if atom.threshold == most:
+            return 1, 0, False
         case Comparison.GT:
             return atom.threshold + 1, most, False
         case Comparison.LE:

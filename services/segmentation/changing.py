@@ -105,6 +105,8 @@ class Changes:
                 return await self._read(audience_id), self._freshness.position
             live = self._changeable(audience_id, etag)
             former = self._former(audience_id, version)
+            if self._overview.is_collected(former):
+                raise _no_version(audience_id, former.version, "has members that are still kept")
             missing = references_of(former.rule_json) - {
                 each.audience_id for each in self._overview.definitions()
             }

@@ -15,6 +15,9 @@ from segcore.rule import Expression, InAudience
 from segcore.rule_json import from_json
 from services.segmentation.domain import Definition, State
 
+KEPT_PUBLICATIONS = 2
+"""Of an audience that is published, so many former publications stay: each takes room a profile."""
+
 
 class Definitions:
     """All definitions. `current` is live, or was never followed by one that is.
@@ -50,6 +53,18 @@ class Definitions:
         """Return the audiences of all owners whose names begin so."""
         return [each.audience_id for each in self.in_use() if each.owner.startswith(prefix)]
 
+    def is_collected(self, definition: Definition) -> bool:
+        """Tell whether a version is of a publication whose members are not kept any more."""
+        return definition.publication_id in self.collected(definition.audience_id)
+
+    def collected(self, audience_id: str) -> list[str]:
+        """Return the publications of which nothing is kept: all but those used and the newest."""
+        used = [each.get(audience_id) for each in (self.current, self.pending)]
+        kept = {each.publication_id for each in used if each is not None}
+        former = {each.publication_id: None for each in self.versions(audience_id)}
+        others = [each for each in former if each and each not in kept]
+        return others[KEPT_PUBLICATIONS:]
+
     def unbuilt(self) -> list[Definition]:
         """Return what is on its way to being live, parents first."""
         waiting = [each for each in self.in_use() if each.state is State.BACKFILLING]
@@ -63,6 +78,8 @@ class Definitions:
             return False
         former = self.current.get(audience_id)
         if former is not None and former.owner != definition.owner:
+            return False
+        if definition.restored_version and self.is_collected(definition):
             return False
         references = references_of(definition.rule_json)
         return references <= self.current.keys() and not self.reaches(references, audience_id)

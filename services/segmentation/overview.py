@@ -47,6 +47,10 @@ class Overview:
         self.known(audience_id)
         return self._library.versions(audience_id)
 
+    def is_collected(self, definition: Definition) -> bool:
+        """Tell whether a version is of a publication whose members are not kept any more."""
+        return self._library.is_collected(definition)
+
     def newest(self, audience_id: str) -> int:
         """Return the last version's number, also of an audience that is no more."""
         return self._library.newest(audience_id)

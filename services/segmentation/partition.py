@@ -267,14 +267,26 @@ class Partition:
         """Swap a version in, complete, and what depends on it; who moves by it does so at once."""
         moved = self.versions.activate(audience_id, version, self.log_time_ms)
         self._ranks = None
+        self._forget_publications(audience_id, self.versions.library.collected(audience_id))
         return [of_many(each, self.log_time_ms) for each in moved]
 
     def delete(self, audience_id: str) -> list[Transition]:
         """Remove an audience, unless something refers to it; its members leave at once."""
+        publications = {
+            each.publication_id: None for each in self.versions.library.versions(audience_id)
+        }
         moved = self.versions.delete(audience_id)
         self._ranks = None
         self.witnessing.keep(self.definitions)
+        if audience_id not in self.definitions:
+            self._forget_publications(audience_id, [each for each in publications if each])
         return [of_many(each, self.log_time_ms) for each in moved]
+
+    def _forget_publications(self, audience_id: str, publication_ids: Sequence[str]) -> None:
+        """Give back the room of members whom no version can bring back any more."""
+        if publication_ids:
+            names = [published_attribute(audience_id, each) for each in publication_ids]
+            self.engine.forget_attributes(names)
 
     def extend_schema(self, extension: bytes) -> None:
         """Keep one more extension of the schema, as it stood in the log."""

@@ -35,7 +35,9 @@ from segcore.rule import (
     Rows,
     Scope,
     TextForm,
+    Truth,
 )
+from segcore.select import select
 
 KINDS = (
     *(("event",) * 5 + ("attributes",) * 3 + ("advance",) * 2 + ("batch", "merge", "merge")),
@@ -144,6 +146,7 @@ RULES = (
         )
     ),
 )
+TIERED = Compare(Comparison.EQ, Attribute("tier", Kind.TEXT), Literal("gold", Kind.TEXT))
 PEOPLE, EVENTS = 3_000, 13_000
 
 
@@ -225,6 +228,33 @@ def test_more_people_than_there_is_room_for_end_the_question() -> None:
 
     with pytest.raises(OutgrownError):
         question.answer(rest)
+
+
+def test_attributes_that_are_forgotten_end_the_question_and_stay_forgotten() -> None:
+    engine = Engine()
+    engine.advance(100_000, inclusive=True)
+    for ordinal in range(1, 300):
+        engine.set_attributes(ordinal, {"tier": "gold", "audience/vip/1": True}, 0)
+    engine.merge(7, 8)
+    question = engine.ask(at_least(1, VIEW))
+
+    def rest(work: Callable[[], Any] | None) -> Any:
+        engine.forget_attributes(["audience/vip/1", "audience/vip/unknown"])
+        return None if work is None else work()
+
+    with pytest.raises(OutgrownError):
+        question.answer(rest)
+    engine.close(question)
+    loaded = Engine.load(engine.dump())
+    for each in (engine, loaded):
+        assert [dict(one.values) for one in each.history(7).attribute_changes] == [{"tier": "gold"}]
+        assert not select(each, Truth(Attribute("audience/vip/1", Kind.FLAG)))
+        assert len(select(each, TIERED)) == 298
+    assert loaded.state_hash() == engine.state_hash()
+    for each in (engine, loaded):
+        each.set_attributes(9, {"audience/vip/1": True}, 1)
+        assert list(select(each, Truth(Attribute("audience/vip/1", Kind.FLAG)))) == [9]
+    assert loaded.state_hash() == engine.state_hash()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=slow)

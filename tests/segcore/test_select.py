@@ -22,6 +22,7 @@ from segcore.rule import (
     Attribute,
     Compare,
     Comparison,
+    EventField,
     Expression,
     Fold,
     Follow,
@@ -222,6 +223,22 @@ def test_counts_are_exact_at_the_edges_of_their_cells(edge: int) -> None:
     for comparison, holds in compare.items():
         expected = [ordinal for ordinal, count in counts.items() if holds(count, edge)]
         assert list(select(people.engine, _count_of(comparison, edge))) == expected
+
+
+@pytest.mark.parametrize("comparison", Comparison)
+@pytest.mark.parametrize("threshold", [(1 << 63) - 1, 1 - (1 << 63)])
+def test_sums_are_compared_with_the_greatest_number_there_is(
+    comparison: Comparison, threshold: int
+) -> None:
+    engine = Engine()
+    engine.advance(10, inclusive=True)
+    event = Event("e", "view", 1, 1, "crm:1", {"n": 1.0})
+    engine.add_event(1, event)
+    rows = Rows(Scope.EVENT, ("view",))
+    total = Aggregate(rows, Fold.SUM, EventField("n", Kind.NUMBER))
+    rule = Compare(comparison, total, Literal(threshold, Kind.NUMBER))
+    holds = evaluate(rule, History((event,)), 10, lambda _: False, profile_id=1)
+    assert list(select(engine, rule)) == ([1] if holds else [])
 
 
 def test_rows_beyond_one_zone_count_and_zones_outside_the_window_do_not() -> None:
