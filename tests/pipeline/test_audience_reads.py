@@ -192,18 +192,23 @@ def test_the_members_of_old_publications_are_let_go(tmp_path: Path) -> None:
         request = pb.RollBackAudienceRequest(name="audiences/vip", version=version)
         await app.segmentation.RollBackAudience(request)
 
+    async def live(app: App, version: int) -> None:
+        await until(
+            app, "vip", lambda each: each.version == version and each.activate_time.seconds > 0
+        )
+
     async def story() -> None:
         async with running(tmp_path / "data", partitions=2) as app:
             await three_people(app)
             for number, name in enumerate(("ann", "bob", "cid", "ann"), 1):
                 await publish(app, pb.PUBLISH_MODE_REPLACE, who(f"crm:{name}"))
-                await until(app, "vip", lambda each, wanted=number: each.version == wanted)
+                await live(app, number)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await back(app, 1)
             assert caught.value.code() == grpc.StatusCode.NOT_FOUND
             assert "has no version 1 that has members that are still kept" in str(caught.value)
             await back(app, 2)
-            await until(app, "vip", lambda each: each.version == 5)
+            await live(app, 5)
             assert (await app.member("vip", "crm:bob")).member
             assert not (await app.member("vip", "crm:ann")).member
             members = await app.members("vip")
@@ -211,7 +216,7 @@ def test_the_members_of_old_publications_are_let_go(tmp_path: Path) -> None:
             assert await app.members("vip") == members
             await app.segmentation.DeleteAudience(pb.DeleteAudienceRequest(name="audiences/vip"))
             await publish(app, pb.PUBLISH_MODE_REPLACE, who("crm:cid"))
-            await until(app, "vip", lambda each: each.version == 6)
+            await live(app, 6)
             assert len(await app.members("vip")) == 1
 
     asyncio.run(story())
