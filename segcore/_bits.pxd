@@ -3,6 +3,8 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
+from segcore._cells cimport cells_prefetch
+
 
 @cython.final
 cdef class Bits:
@@ -14,6 +16,11 @@ cdef class Bits:
         """Tell whether an ordinal is in; those beyond the end are not."""
         cdef Py_ssize_t word = ordinal >> 6
         return word < self.word_count and (self.words[word] >> (ordinal & 63)) & 1
+
+    cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
+        """Begin to bring near what `get` of this ordinal will read."""
+        if ordinal >> 6 < self.word_count:
+            cells_prefetch(self.words + (ordinal >> 6))
 
     cdef inline int put(self, uint32_t ordinal, bint bit) except -1 nogil:
         """Let an ordinal in or out; only one that comes in beyond the end makes the set grow."""

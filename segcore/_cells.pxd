@@ -6,7 +6,10 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef extern from *:
     """
     #include <stdint.h>
-    static inline void cells_prefetch(const void *place) { __builtin_prefetch(place, 1); }
+    static inline void cells_prefetch(const void *place) {
+        __builtin_prefetch(place, 1);
+        __asm__ volatile (""); /* A function that only prefetches has no effect to GCC: not called. */
+    }
     /* Neighbours are spread: ordinals come in rows, and in rows with gaps. */
     static inline uint32_t cells_slot(uint32_t ordinal, int shift) {
         uint64_t mixed = (uint64_t) ordinal * UINT64_C(0x9E3779B97F4A7C15);

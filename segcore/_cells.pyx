@@ -13,43 +13,7 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcpy, memset
 
-cdef extern from *:
-    """
-    #include <stdlib.h>
-    #if defined(__linux__)
-    #include <sys/mman.h>
-    #define CELLS_MAPPED ((size_t) 4 << 20)
-    /* Cells are found at random: with large pages a find misses the cache and not the page table
-       too. And what is mapped grows without being copied. */
-    static inline void *cells_advised(void *block, size_t size) {
-        if (block == MAP_FAILED) return NULL;
-        madvise(block, size, MADV_HUGEPAGE);
-        return block;
-    }
-    static inline void *cells_take(size_t size) {
-        if (size < CELLS_MAPPED) return calloc(size, 1);
-        return cells_advised(mmap(NULL, size, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size);
-    }
-    static inline void cells_give(void *block, size_t size) {
-        if (size < CELLS_MAPPED) free(block); else if (block) munmap(block, size);
-    }
-    /* NULL where the block has to be copied, or there is no memory. */
-    static inline void *cells_extend(void *block, size_t old, size_t size) {
-        if (old < CELLS_MAPPED) return NULL;
-        return cells_advised(mremap(block, old, size, MREMAP_MAYMOVE), size);
-    }
-    #else
-    static inline void *cells_take(size_t size) { return calloc(size, 1); }
-    static inline void cells_give(void *block, size_t size) { (void) size; free(block); }
-    static inline void *cells_extend(void *block, size_t old, size_t size) {
-        (void) block; (void) old; (void) size; return NULL;
-    }
-    #endif
-    """
-    void* cells_take(size_t size) noexcept nogil
-    void cells_give(void* block, size_t size) noexcept nogil
-    void* cells_extend(void* block, size_t old, size_t size) noexcept nogil
+from segcore._pages cimport pages_extend, pages_give, pages_take
 
 cdef enum:
     LEAST_SLOTS = 8
@@ -160,7 +124,7 @@ cdef class Cells:
 
     cpdef void clear(self) noexcept nogil:
         """Forget all cells, and give the memory back."""
-        cells_give(self.block, block_bytes(self, self.capacity))
+        pages_give(self.block, block_bytes(self, self.capacity))
         free(self.keys)
         free(self.present)
         self.block = NULL
@@ -203,10 +167,10 @@ cdef class Cells:
     cdef int _become_sparse(self, Py_ssize_t capacity) except -1 nogil:
         """Move all cells to a table of `capacity` slots, a power of two."""
         cdef uint32_t* keys = <uint32_t*> calloc(capacity, sizeof(uint32_t))
-        cdef void* block = cells_take(block_bytes(self, capacity))
+        cdef void* block = pages_take(block_bytes(self, capacity))
         if keys == NULL or block == NULL:
             free(keys)
-            cells_give(block, block_bytes(self, capacity))
+            pages_give(block, block_bytes(self, capacity))
             no_memory(capacity)
         return move_cells(self, keys, NULL, block, capacity)
 
@@ -215,7 +179,7 @@ cdef class Cells:
         cdef uint64_t* present = <uint64_t*> calloc(capacity // 64, sizeof(uint64_t))
         cdef void* block = NULL
         if present != NULL and self.dense:
-            block = cells_extend(
+            block = pages_extend(
                 self.block, block_bytes(self, self.capacity), block_bytes(self, capacity)
             )
         if block != NULL:
@@ -226,10 +190,10 @@ cdef class Cells:
             self.cells = aligned(block)
             self.capacity = capacity
             return 0
-        block = cells_take(block_bytes(self, capacity))
+        block = pages_take(block_bytes(self, capacity))
         if present == NULL or block == NULL:
             free(present)
-            cells_give(block, block_bytes(self, capacity))
+            pages_give(block, block_bytes(self, capacity))
             no_memory(capacity)
         return move_cells(self, NULL, present, block, capacity)
 
@@ -338,7 +302,7 @@ cdef int move_cells(
                 continue
             ordinal = old_keys[slot] - 1
         memcpy(self._adopt(ordinal), old_cells + slot * self.cell_bytes, self.cell_bytes)
-    cells_give(old_block, block_bytes(self, old_capacity))
+    pages_give(old_block, block_bytes(self, old_capacity))
     free(old_keys)
     free(old_present)
     return 0

@@ -13,9 +13,10 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+from segcore._pages cimport pages_extend, pages_give, pages_take
 
 cdef extern from *:
     """
@@ -31,17 +32,7 @@ cdef extern from *:
     static inline void *coterie_remap(void *at, size_t length, size_t wanted) {
         return mremap(at, length, wanted, MREMAP_MAYMOVE);
     }
-    /* What grows by megabytes is asked for in large pages: each page is made empty by the kernel. */
-    static inline void coterie_prefer_large_pages(char *block, size_t size) {
-    #ifdef MADV_HUGEPAGE
-        size_t skipped = -(uintptr_t) block & 4095;
-        if (size >= ((size_t) 4 << 20)) madvise(block + skipped, size - skipped, MADV_HUGEPAGE);
-    #else
-        (void) block; (void) size;
-    #endif
-    }
     """
-    void coterie_prefer_large_pages(char* block, size_t size) noexcept nogil
     void* coterie_remap(void* at, size_t length, size_t wanted) noexcept nogil
 
 cdef Py_ssize_t PAGE_BYTES = 4096
@@ -54,7 +45,7 @@ cdef class Column:
 
     def __dealloc__(self):
         if self.path is None:
-            free(self.data)
+            pages_give(self.data, self.capacity * self.item_bytes)
         elif self.mapped_bytes:
             munmap(self.data, self.mapped_bytes)
 
@@ -132,11 +123,17 @@ cdef class Column:
             with gil:
                 return self._grow_file(size)
         capacity = max(size, self.capacity + self.capacity // 2, 16)
-        moved = <char*> realloc(self.data, capacity * self.item_bytes)
+        moved = <char*> pages_extend(
+            self.data, self.capacity * self.item_bytes, capacity * self.item_bytes
+        )
         if moved == NULL:
-            with gil:
-                raise MemoryError(f"no memory for a column of {capacity} places")
-        coterie_prefer_large_pages(moved, capacity * self.item_bytes)
+            moved = <char*> pages_take(capacity * self.item_bytes)
+            if moved == NULL:
+                with gil:
+                    raise MemoryError(f"no memory for a column of {capacity} places")
+            if self.size:
+                memcpy(moved, self.data, self.size * self.item_bytes)
+            pages_give(self.data, self.capacity * self.item_bytes)
         self.data = moved
         self.capacity = capacity
         return 0

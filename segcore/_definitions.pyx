@@ -42,7 +42,7 @@ cdef class DefinitionEngine(PeopleEngine):
         if audience_id in self.audience_by_id:
             raise ValueError(f"expected a new audience, found {audience_id}, which exists")
         to_json(rule).encode()  # Texts that UTF-8 cannot hold are refused before anything changes.
-        text_count = len(self.texts)
+        text_count = self.texts.count()
         try:
             audience = self._plan(audience_id, version, rule)
         except BaseException:
@@ -136,7 +136,7 @@ cdef class DefinitionEngine(PeopleEngine):
         Returns the progress of the one that is furthest behind, 0 to 1; 1 says that all are built.
         """
         cdef Node node
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t text_count = self.texts.count()
         for node in self.building:
             node.build(max(1, max_rows), self.now_ms, self.horizon_ms)
             self.texts.forget(text_count)
@@ -147,7 +147,7 @@ cdef class DefinitionEngine(PeopleEngine):
     cdef int _finish(self, Audience audience) except -1:
         """Finish the build of an audience's nodes."""
         cdef Node node
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t text_count = self.texts.count()
         for node in audience.nodes:
             while not node.live:
                 node.build(1 << 40, self.now_ms, self.horizon_ms)

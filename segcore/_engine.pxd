@@ -1,5 +1,6 @@
 """The engine of one partition: what comes in, what time changes, who is in which audience."""
 
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from segcore._attributes cimport Attributes
@@ -13,6 +14,17 @@ from segcore._owners cimport Owners
 from segcore._table cimport EventView
 from segcore._texts cimport Texts
 from segcore._wheel cimport Timer, Wheel
+
+
+cdef enum:
+    ORDINAL_LIMIT = 0xFFFFFFFE
+
+
+cdef class Listeners:
+    """What an event of one type can change: nodes, and the bits of those who look at them."""
+
+    cdef readonly list nodes
+    cdef list near  # the bits that are asked when one of the nodes' bits changes, up to a limit
 
 
 cdef class LiveEngine:
@@ -40,23 +52,50 @@ cdef class LiveEngine:
     cdef readonly int64_t arrivals
     cdef int32_t place
 
-    cdef list _listening(self, uint32_t type_id)
-    cdef int _look_ahead(self, Batch batch, Py_ssize_t place) except -1
-    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index) except -1
+    cdef Listeners _listen(self, Py_ssize_t place)
+
+    cdef inline Listeners _listening(self, Py_ssize_t place):
+        """Return who listens to events of a type, by the place of the type's table."""
+        if place < PyList_GET_SIZE(self.listening):
+            return <Listeners> PyList_GET_ITEM(self.listening, place)
+        return self._listen(place)
+
+    cdef int _look_ahead(self, const BatchRow* row) except -1
+    cdef int _take_in(self, const EventView* view) except -1
     cdef Py_ssize_t _apply(
         self, Batch batch, Py_ssize_t first, Py_ssize_t last, bint stopping
     ) except -1
     cdef bint _stops(self, Py_ssize_t* looked_at) except -1
     cdef int _check_time(self, int64_t occurred_ms) except -1
     cdef int _pass_time(self, int64_t limit_ms) except -1
-    cdef bint _rings(self, const Timer* timer) except -1
     cdef bint _drop_stale(self, Timer* first) except -1
-    cdef int _fire_profile(self, Timer* first) except -1
+    cdef int _ring(self, const Timer* timer) except -1
     cdef int _look_ahead_in_time(self) except -1
-    cdef int _check_ordinal(self, uint32_t ordinal) except -1
+    cdef int _refuse_ordinal(self, uint32_t ordinal) except -1
+
+    cdef inline int _check_ordinal(self, uint32_t ordinal) except -1:
+        """Raise ValueError for what is no ordinal, and for a profile that is no more."""
+        if ordinal == 0 or ordinal > ORDINAL_LIMIT or self.gone.get(ordinal):
+            self._refuse_ordinal(ordinal)
+        return 0
+
     cdef bint _make_known(self, uint32_t ordinal) except -1
     cdef int _retire(self, uint32_t ordinal) except -1
-    cdef int _admit(self, uint32_t ordinal) except -1
+    cdef int _welcome(self, uint32_t ordinal) except -1
+
+    cdef inline int _admit(self, uint32_t ordinal) except -1:
+        """Make a profile known; a new one may be in audiences of which nothing is required."""
+        if not self.known.get(ordinal):
+            self._welcome(ordinal)
+        return 0
+
     cdef int _queue_all(self, list audiences) except -1
-    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1
+    cdef int _evaluate_queued(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1
+
+    cdef inline int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1:
+        """Evaluate the queued audiences for one profile, parents first."""
+        if not self.around.queue.is_empty():
+            self._evaluate_queued(ordinal, at_ms, clock)
+        return 0
+
     cdef list _changes(self)

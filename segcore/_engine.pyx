@@ -5,7 +5,11 @@ a bit that changes queues the audiences that read it, and those queue their chil
 is looked at. One thread at a time: the owner of an engine guards it.
 """
 
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.ref cimport PyObject
+
 from segcore._table cimport Table
+from segcore._logic cimport Signal
 from segcore._values cimport checked_time
 
 from segcore.changes import Change
@@ -14,6 +18,29 @@ from segcore.storage import ColumnStore
 
 cdef Py_ssize_t AHEAD = 6
 """How many events or timers ahead memory is asked for: about as long as it takes to come."""
+cdef Py_ssize_t NEAR = 24
+"""For so many sets of bits it is asked: with very many rules, asking for all would cost more."""
+
+
+cdef class Listeners:
+    """Who listens to the events of one type."""
+
+    def __cinit__(self, list nodes, list audiences):
+        cdef Audience audience
+        cdef Signal signal
+        cdef dict near = {}
+        cdef set heard = set()
+        self.nodes = nodes
+        for node in nodes:
+            for signal in node.signals_of():
+                heard.add(signal)
+                near[signal.bits] = None
+        for audience in audiences:
+            if audience.active and not heard.isdisjoint(audience.logic.signals):
+                near[audience.signal.bits] = None
+                for signal in audience.logic.signals:
+                    near[signal.bits] = None
+        self.near = list(near)[:NEAR]
 
 
 cdef class LiveEngine:
@@ -62,16 +89,16 @@ cdef class LiveEngine:
         Raises ValueError for one that is still to happen, and for values that cannot be kept. Costs
         what the nodes over its type cost, and the audiences that see one of their bits change.
         """
-        cdef Py_ssize_t index
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef EventView view
+        cdef Py_ssize_t text_count = self.texts.count()
         self._check_ordinal(ordinal)
         self._check_time(event.occurred_ms)
         try:
-            index = self.events.append(ordinal, event)
+            self.events.draft.encode(ordinal, event, &view)
         except BaseException:
             self.texts.forget(text_count)
             raise
-        self._count_in(ordinal, index)
+        self._take_in(&view)
         return self._changes()
 
     def apply(self, Batch batch not None, Py_ssize_t first=0, end=None):
@@ -109,19 +136,20 @@ cdef class LiveEngine:
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
-                self._look_ahead(batch, place + AHEAD)
+                self._look_ahead(&batch.rows[place + AHEAD])
             batch.view(place, &view)
             self.place = <int32_t> place
             log_ms = batch.rows[place].log_ms
             if log_ms > self.now_ms:
-                self._pass_time(log_ms - 1)
+                if self.around.wheel.is_due(log_ms - 1):
+                    self._pass_time(log_ms - 1)
                 self.now_ms = log_ms
                 self.horizon_ms = max(self.horizon_ms, log_ms - 1)
                 if stopping and self._stops(&looked_at):
                     return place
             self._check_ordinal(view.ordinal)
             self._check_time(view.occurred_ms)
-            self._count_in(view.ordinal, self.events.append_view(&view))
+            self._take_in(&view)
             if stopping and self._stops(&looked_at):
                 return place + 1
         return last
@@ -148,35 +176,46 @@ cdef class LiveEngine:
             raise ValueError(f"occurred_ms: expected at most {self.now_ms}, found {occurred_ms}")
         return 0
 
-    cdef list _listening(self, uint32_t type_id):
-        """Return the nodes that an event of a type can change."""
-        cdef Py_ssize_t place = self.events.places.find(type_id)
+    cdef Listeners _listen(self, Py_ssize_t place):
+        """List who listens to the types of new tables."""
         cdef Table table
         while place >= len(self.listening):
             table = self.events.tables[len(self.listening)]
-            self.listening.append(self.listeners.get(table.type_id, []))
-        return <list> self.listening[place] if place >= 0 else []
+            nodes = self.listeners.get(table.type_id, [])
+            self.listening.append(Listeners(nodes, self.audiences_in_order))
+        return self.listening[place]
 
-    cdef int _look_ahead(self, Batch batch, Py_ssize_t place) except -1:
+    cdef int _look_ahead(self, const BatchRow* row) except -1:
         """Begin to bring near what an event that comes soon will touch."""
-        cdef BatchRow* row = &batch.rows[place]
-        cdef Node node
+        cdef Py_ssize_t place = self.events.places.find(row.type_id)
+        cdef Py_ssize_t index
+        cdef Listeners listeners
         self.events.prefetch(row.ordinal)
-        for node in self._listening(row.type_id):
-            node.prefetch(row.ordinal)
+        self.known.prefetch(row.ordinal)
+        self.gone.prefetch(row.ordinal)
+        if place >= 0:
+            listeners = self._listening(place)
+            for index in range(PyList_GET_SIZE(listeners.nodes)):
+                (<Node> PyList_GET_ITEM(listeners.nodes, index)).prefetch(row.ordinal)
+            for index in range(PyList_GET_SIZE(listeners.near)):
+                (<Bits> PyList_GET_ITEM(listeners.near, index)).prefetch(row.ordinal)
         return 0
 
-    cdef int _count_in(self, uint32_t ordinal, Py_ssize_t index) except -1:
-        """Let the nodes of an event's type see it, and settle."""
-        cdef Table table = <Table> self.events.table_of(index)
-        cdef Py_ssize_t row = self.events.rows.get(index)
-        cdef Py_ssize_t text_count = len(self.texts)
-        cdef Node node
-        self._admit(ordinal)
-        for node in self._listening(table.type_id):
-            node.add_event(table, row, ordinal, self.now_ms, self.horizon_ms)
+    cdef int _take_in(self, const EventView* view) except -1:
+        """Add an event to the history, let the nodes of its type see it, and settle."""
+        cdef Py_ssize_t place = self.events.place_of(view.type_id)
+        cdef Py_ssize_t row = self.events.append_to(place, view)
+        cdef Py_ssize_t text_count = self.texts.count()
+        cdef list nodes = self._listening(place).nodes
+        cdef Py_ssize_t index
+        self._admit(view.ordinal)
+        for index in range(PyList_GET_SIZE(nodes)):
+            (<Node> PyList_GET_ITEM(nodes, index)).add_event(
+                <Table> self.events.table_pointers[place], row, view.ordinal, self.now_ms,
+                self.horizon_ms,
+            )
         self.texts.forget(text_count)
-        return self._settle(ordinal, self.now_ms, False)
+        return self._settle(view.ordinal, self.now_ms, False)
 
     def set_attributes(
         self, uint32_t ordinal, values, as_of_ms, int64_t arrival=0, str came_with=""
@@ -189,7 +228,7 @@ cdef class LiveEngine:
         cdef Node node
         cdef list cells
         cdef set touched = set()
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t text_count = self.texts.count()
         cdef int64_t instant_ms = checked_time(as_of_ms, "as_of_ms")
         self._check_ordinal(ordinal)
         try:
@@ -203,7 +242,7 @@ cdef class LiveEngine:
         for key, value in cells:
             if self.attributes.put(ordinal, key, value, instant_ms, self.arrivals, source):
                 touched.update(self.attribute_nodes.get(key >> 3, ()))
-        text_count = len(self.texts)
+        text_count = self.texts.count()
         for node in touched:
             node.refresh(ordinal, self.now_ms, self.horizon_ms)
         self.texts.forget(text_count)
@@ -241,60 +280,59 @@ cdef class LiveEngine:
         return self.horizon_ms == self.now_ms
 
     cdef int _pass_time(self, int64_t limit_ms) except -1:
-        """Do all that is due up to `limit_ms`; a timer beyond it is not even looked at."""
+        """Do all that is due up to `limit_ms`; a timer beyond it is not even looked at.
+
+        The wheel brings together what is due for one profile at one instant, which settles at once.
+        """
         cdef Wheel wheel = self.around.wheel
-        cdef Timer first
-        while wheel.first(&first) and first.due_ms <= limit_ms:
-            if self._rings(&first):
-                self._fire_profile(&first)
-            else:
-                wheel.pop(&first)
+        cdef Py_ssize_t text_count = self.texts.count()
+        cdef Timer timer, former
+        former.ordinal, former.due_ms = 0, limit_ms
+        while wheel.is_due(limit_ms):
+            wheel.pop(&timer)
+            self._look_ahead_in_time()
+            if former.ordinal != timer.ordinal or former.due_ms != timer.due_ms:
+                self.texts.forget(text_count)
+                self._settle(former.ordinal, former.due_ms, True)
+                former = timer
+            self._ring(&timer)
+        self.texts.forget(text_count)
+        self._settle(former.ordinal, former.due_ms, True)
+        wheel.floor_ms = limit_ms
         return 0
 
-    cdef bint _rings(self, const Timer* timer) except -1:
-        """Tell whether a timer is the valid one of its node and profile."""
-        cdef Node node = self.nodes[timer.node]
-        return node is not None and node.is_due(timer.ordinal, timer.due_ms)
+    cdef int _ring(self, const Timer* timer) except -1:
+        """Let the node of a timer that is due do what it has to, if that node is still there."""
+        cdef PyObject* node = PyList_GET_ITEM(self.nodes, timer.node)
+        if node != <PyObject*> None:
+            (<Node> node).ring(timer.ordinal, timer.due_ms)
+        return 0
 
     cdef bint _drop_stale(self, Timer* first) except -1:
         """Find the first valid timer; return whether there is one."""
         cdef Wheel wheel = self.around.wheel
+        cdef Node node
         while wheel.first(first):
-            if self._rings(first):
+            node = self.nodes[first.node]
+            if node is not None and node.is_due(first.ordinal, first.due_ms):
                 return True
             wheel.pop(first)
         return False
 
-    cdef int _fire_profile(self, Timer* first) except -1:
-        """Do all that is due for one profile at one instant: the wheel brings it together."""
-        cdef Wheel wheel = self.around.wheel
-        cdef Timer timer = first[0]
-        cdef Py_ssize_t text_count = len(self.texts)
-        cdef Node node
-        while timer.due_ms == first.due_ms and timer.ordinal == first.ordinal:
-            wheel.pop(&timer)
-            self._look_ahead_in_time()
-            if self._rings(&timer):
-                node = self.nodes[timer.node]
-                node.fire(timer.ordinal, timer.due_ms)
-            if not wheel.first(&timer):
-                break
-        self.texts.forget(text_count)
-        return self._settle(first.ordinal, first.due_ms, True)
-
     cdef int _look_ahead_in_time(self) except -1:
         """Begin to bring near what a timer that is due soon will touch."""
         cdef const Timer* timer = self.around.wheel.ahead(AHEAD)
-        if timer != NULL and self.nodes[timer.node] is not None:
-            (<Node> self.nodes[timer.node]).prefetch(timer.ordinal)
+        cdef PyObject* node
+        if timer != NULL:
+            node = PyList_GET_ITEM(self.nodes, timer.node)
+            if node != <PyObject*> None:
+                (<Node> node).prefetch(timer.ordinal)
         return 0
 
-    cdef int _check_ordinal(self, uint32_t ordinal) except -1:
-        if not 0 < ordinal < 0xFFFFFFFF:
-            raise ValueError(f"expected an ordinal from 1 to {0xFFFFFFFE}, found {ordinal}")
-        if self.gone.get(ordinal):
-            raise ValueError(f"expected a profile, found {ordinal}, which is no more")
-        return 0
+    cdef int _refuse_ordinal(self, uint32_t ordinal) except -1:
+        if ordinal == 0 or ordinal > ORDINAL_LIMIT:
+            raise ValueError(f"expected an ordinal from 1 to {ORDINAL_LIMIT}, found {ordinal}")
+        raise ValueError(f"expected a profile, found {ordinal}, which is no more")
 
     cdef bint _make_known(self, uint32_t ordinal) except -1:
         """Return whether the profile is new."""
@@ -311,10 +349,10 @@ cdef class LiveEngine:
         self.profile_count -= 1
         return 0
 
-    cdef int _admit(self, uint32_t ordinal) except -1:
-        """Make a profile known; a new one may be in audiences of which nothing is required."""
+    cdef int _welcome(self, uint32_t ordinal) except -1:
+        """Make a new profile known, and let it enter the audiences of which nothing is required."""
         cdef Node node
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t text_count = self.texts.count()
         if self._make_known(ordinal):
             for node in self.birth_nodes:
                 node.refresh(ordinal, self.now_ms, self.horizon_ms)
@@ -328,16 +366,16 @@ cdef class LiveEngine:
             self.around.queue.add(audience.rank)
         return 0
 
-    cdef int _settle(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1:
-        """Evaluate the queued audiences for one profile, parents first."""
-        cdef Audience audience
+    cdef int _evaluate_queued(self, uint32_t ordinal, int64_t at_ms, bint clock) except -1:
+        """Evaluate the queued audiences for one profile, parents first; note who flips."""
+        cdef PyObject* audience
         cdef bint member
         cdef Py_ssize_t rank = self.around.queue.take()
         while rank >= 0:
-            audience = <Audience> self.audiences_in_order[rank]
-            member = audience.logic.holds(ordinal)
-            if member != audience.has(ordinal):
-                audience.signal.put(ordinal, member, self.around.queue)
+            audience = PyList_GET_ITEM(self.audiences_in_order, rank)
+            member = (<Audience> audience).logic.holds(ordinal)
+            if member != (<Audience> audience).has(ordinal):
+                (<Audience> audience).signal.put(ordinal, member, self.around.queue)
                 self.flips.add(rank, ordinal, member, at_ms, clock, self.place)
             rank = self.around.queue.take()
         return 0

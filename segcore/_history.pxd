@@ -30,12 +30,15 @@ cdef class Events:
     cdef list tables
     cdef PyObject** table_pointers
     cdef readonly bint any_dead
+    cdef Py_ssize_t room  # for so many events there is room in the spine
     cdef Draft draft
 
     cdef Py_ssize_t append(self, uint32_t ordinal, object event) except -1
     cdef Py_ssize_t append_view(self, const EventView* view) except -1 nogil
+    cdef Py_ssize_t append_to(self, Py_ssize_t place, const EventView* view) except -1 nogil
+    cdef int _make_room(self) except -1 nogil
     cdef Table table(self, uint32_t type_id)
-    cdef int _add_table(self, uint32_t type_id) except -1
+    cdef Py_ssize_t _add_table(self, uint32_t type_id) except -1
     cdef int64_t read(
         self, const Input* wanted, Table table, Py_ssize_t row, Py_ssize_t line
     ) noexcept nogil
@@ -50,6 +53,14 @@ cdef class Events:
         """Begin to bring near where the events of an ordinal begin."""
         if ordinal < self.newest.size:
             cells_prefetch(<uint32_t*> self.newest.data + ordinal)
+
+    cdef inline Py_ssize_t place_of(self, uint32_t type_id) except -1 nogil:
+        """Return the place of a type's table, new or not."""
+        cdef Py_ssize_t place = self.places.find(type_id)
+        if place < 0:
+            with gil:
+                place = self._add_table(type_id)
+        return place
 
     cdef inline PyObject* table_of(self, Py_ssize_t event) noexcept nogil:
         """Return the table of an event; cast it to `Table`."""

@@ -51,7 +51,8 @@ cdef class Events:
         cdef Py_ssize_t place = self.places.find(type_id)
         return None if place < 0 else self.tables[place]
 
-    cdef int _add_table(self, uint32_t type_id) except -1:
+    cdef Py_ssize_t _add_table(self, uint32_t type_id) except -1:
+        cdef Py_ssize_t place
         cdef Table table = Table(type_id, self.texts, self.store)
         cdef PyObject** moved = <PyObject**> realloc(
             self.table_pointers, (len(self.tables) + 1) * sizeof(PyObject*)
@@ -60,8 +61,9 @@ cdef class Events:
             raise MemoryError("no memory for an event type")
         self.table_pointers = moved
         self.tables.append(table)
-        moved[self.places.add(type_id)] = <PyObject*> table
-        return 0
+        place = self.places.add(type_id)
+        moved[place] = <PyObject*> table
+        return place
 
     cdef Py_ssize_t append(self, uint32_t ordinal, object event) except -1:
         """Add an event and return its index; on ValueError nothing was added."""
@@ -71,19 +73,15 @@ cdef class Events:
 
     cdef Py_ssize_t append_view(self, const EventView* view) except -1 nogil:
         """Add an event and return its index; all or nothing."""
+        self.append_to(self.place_of(view.type_id), view)
+        return self.types.size - 1
+
+    cdef Py_ssize_t append_to(self, Py_ssize_t place, const EventView* view) except -1 nogil:
+        """Add an event to the table of its type, and return its row there; all or nothing."""
         cdef Py_ssize_t event = self.types.size
-        cdef Py_ssize_t place = self.places.find(view.type_id)
         cdef Py_ssize_t row
-        if event >= EVENT_LIMIT:
-            with gil:
-                raise ValueError(f"expected at most {EVENT_LIMIT} events, found more")
-        if place < 0:
-            with gil:
-                self._add_table(view.type_id)
-            place = self.places.find(view.type_id)
-        self.types.make_room(1)
-        self.rows.make_room(1)
-        self.previous.make_room(1)
+        if event >= self.room:
+            self._make_room()
         if view.ordinal >= self.newest.size:
             self.newest.resize(view.ordinal + 1)
         row = (<Table> self.table_pointers[place]).append(view, event)
@@ -91,7 +89,20 @@ cdef class Events:
         self.rows.push(<uint32_t> row)
         self.previous.push(self.newest.get(view.ordinal))
         self.newest.put(view.ordinal, <uint32_t> (event + 1))
-        return event
+        return row
+
+    cdef int _make_room(self) except -1 nogil:
+        """Make room for one more event in the spine."""
+        if self.types.size >= EVENT_LIMIT:
+            with gil:
+                raise ValueError(f"expected at most {EVENT_LIMIT} events, found more")
+        self.types.make_room(1)
+        self.rows.make_room(1)
+        self.previous.make_room(1)
+        self.room = min(
+            EVENT_LIMIT, self.types.capacity, self.rows.capacity, self.previous.capacity
+        )
+        return 0
 
     cdef int64_t read(
         self, const Input* wanted, Table table, Py_ssize_t row, Py_ssize_t line

@@ -1,10 +1,12 @@
 """What is true of whom, as bits, and programs over words of them."""
 
+cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from segcore._bits cimport Bits
 
 
+@cython.final
 cdef class Queue:
     cdef uint64_t* words
     cdef Py_ssize_t word_count
@@ -17,17 +19,27 @@ cdef class Queue:
         if word < self.least:
             self.least = word
 
+    cdef inline bint is_empty(self) noexcept nogil:
+        """Tell whether nothing is queued."""
+        return self.least == self.word_count
+
     cdef Py_ssize_t take(self) noexcept nogil
     cdef void empty(self) noexcept nogil
 
 
+@cython.final
 cdef class Signal:
     cdef readonly Bits bits
     cdef uint32_t* watchers
     cdef Py_ssize_t watcher_count
     cdef int watch(self, uint32_t rank) except -1
     cdef void unwatch(self) noexcept
-    cdef int put(self, uint32_t ordinal, bint value, Queue queue) except -1
+    cdef int _turn(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil
+    cdef inline int put(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil:
+        """Set a bit; if it changes, queue who reads it."""
+        if self.bits.get(ordinal) != value:
+            self._turn(ordinal, value, queue)
+        return 0
 
 
 cdef struct Step:
@@ -35,6 +47,7 @@ cdef struct Step:
     int32_t argument
 
 
+@cython.final
 cdef class Logic:
     cdef Step* steps
     cdef Py_ssize_t step_count

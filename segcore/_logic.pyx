@@ -4,6 +4,7 @@ A signal is one condition or one audience: a bit for each ordinal, and the audie
 it. A program over signals is evaluated for 64 profiles at a time; one profile is a bit of that.
 """
 
+cimport cython
 from libc.stdlib cimport calloc, free, realloc
 
 from segcore.plan import Logic as Op
@@ -20,6 +21,7 @@ cdef extern from *:
     int coterie_lowest(uint64_t word) noexcept nogil
 
 
+@cython.final
 cdef class Queue:
     """Ranks to be looked at: the least comes first, each once."""
 
@@ -57,6 +59,7 @@ cdef class Queue:
             pass
 
 
+@cython.final
 cdef class Signal:
     """A bit for each ordinal, and the ranks of the audiences that read it."""
 
@@ -82,17 +85,16 @@ cdef class Signal:
         """Let nobody be queued any more."""
         self.watcher_count = 0
 
-    cdef int put(self, uint32_t ordinal, bint value, Queue queue) except -1:
-        """Set a bit; if it changes, queue who reads it."""
+    cdef int _turn(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil:
+        """Set a bit that changes, and queue who reads it."""
         cdef Py_ssize_t place
-        if self.bits.get(ordinal) == value:
-            return 0
         self.bits.put(ordinal, value)
         for place in range(self.watcher_count):
             queue.add(self.watchers[place])
         return 0
 
 
+@cython.final
 cdef class Logic:
     """One rule over its signals, which stand in the order of the plan's atoms."""
 

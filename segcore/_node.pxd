@@ -39,7 +39,7 @@ cdef class Node:
     ) except -1
     cdef void prefetch(self, uint32_t ordinal) noexcept
     cdef int refresh(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms) except -1
-    cdef int fire(self, uint32_t ordinal, int64_t due_ms) except -1
+    cdef bint ring(self, uint32_t ordinal, int64_t due_ms) except -1
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept
     cdef int clear(self, uint32_t ordinal) except -1
     cdef bint build(self, Py_ssize_t most, int64_t now_ms, int64_t horizon_ms) except -1
@@ -47,10 +47,18 @@ cdef class Node:
     cdef double progress(self)
 
 
+cdef struct Atom:  # whether what a leaf holds lies between two numbers, or does not
+    int64_t least
+    int64_t most
+    bint negated
+    bint of_count
+
+
 cdef class TallyNode(Node):
     cdef Leaf leaf
     cdef readonly object most
     cdef bint of_items
+    cdef bint bare  # every event of its types is a row without a value
     cdef bint windowed
     cdef int64_t window_ms
     cdef Program where
@@ -59,17 +67,19 @@ cdef class TallyNode(Node):
     cdef dict cursors
     cdef bint counted
     cdef list signals
-    cdef dict atoms
-    cdef int32_t* comparisons
-    cdef int64_t* thresholds
-    cdef bint* of_count
+    cdef dict atom_signals
+    cdef Atom* atoms
     cdef Py_ssize_t atom_count
     cdef int64_t least
 
-    cdef int _add_row(
-        self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t occurred_ms,
-        int64_t horizon_ms
+    cdef int _add_rows(
+        self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t horizon_ms, void** cell
     ) except -1
+    cdef int _add_row(
+        self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t horizon_ms,
+        void** cell
+    ) except -1
+    cdef int _decide(self, uint32_t ordinal, void* cell, int64_t horizon_ms) except -1
     cdef bint _count(self, Py_ssize_t most, int64_t horizon_ms) except -1
 
 

@@ -4,6 +4,8 @@ A node sets the bits of its atoms for one profile when something has come or a t
 at most one valid timer a profile, and that may ring early: then it is only set anew.
 """
 
+from cpython.list cimport PyList_GET_ITEM
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, realloc
 
 from segcore._program cimport MISSING
@@ -15,34 +17,39 @@ from segcore.plan import Leaf as LeafPlan
 from segcore.rule import Comparison, Scope
 
 cdef int64_t MICRO = 1000000
-cdef dict CODES = {comparison: code for code, comparison in enumerate(Comparison)}
-cdef int32_t EQ = CODES[Comparison.EQ]
-cdef int32_t NE = CODES[Comparison.NE]
-cdef int32_t LT = CODES[Comparison.LT]
-cdef int32_t LE = CODES[Comparison.LE]
-cdef int32_t GT = CODES[Comparison.GT]
-
 
 cdef inline int64_t kept_due(int64_t due_ms) noexcept nogil:
     """Return an instant as it is kept in a cell, where 0 is none; its own inverse."""
     return due_ms ^ MISSING
 
 
-cdef inline bint compares(int32_t comparison, int64_t value, int64_t threshold) noexcept nogil:
-    """Compare two numbers, of which the first may be missing."""
-    if comparison == EQ:
-        return value == threshold
-    if comparison == NE:
-        return value != threshold
-    if value == MISSING:
-        return False
-    if comparison == LT:
-        return value < threshold
-    if comparison == LE:
-        return value <= threshold
-    if comparison == GT:
-        return value > threshold
-    return value >= threshold
+cdef Atom atom_of(comparison, threshold, bint of_count):
+    """Return a comparison with a constant as a range of whole numbers.
+
+    A missing value is less than the least: it is in no range.
+    """
+    least, most = -INT64_MAX, INT64_MAX
+    if of_count:
+        floor, ceiling = threshold // MICRO, -(-threshold // MICRO)
+    else:
+        floor = ceiling = threshold
+    if comparison in (Comparison.EQ, Comparison.NE):
+        least, most = ceiling, floor
+    elif comparison is Comparison.LT:
+        most = ceiling - 1
+    elif comparison is Comparison.LE:
+        most = floor
+    elif comparison is Comparison.GT:
+        least = floor + 1
+    else:
+        least = ceiling
+    if least > INT64_MAX:
+        least, most = 1, 0
+    return Atom(least, most, comparison is Comparison.NE, of_count)
+
+
+cdef inline bint holds(const Atom* atom, int64_t value) noexcept nogil:
+    return (atom.least <= value <= atom.most) != atom.negated
 
 
 cdef class Surroundings:
@@ -57,7 +64,7 @@ cdef class Surroundings:
 
 
 cdef class Node:
-    """Decides one atom or more. 
+    """Decides one atom or more.
 
     Until it is `live`, not all profiles have their bits: `build` goes on, and what comes in
     meanwhile is minded.
@@ -83,9 +90,9 @@ cdef class Node:
         """Set the bits of a profile, and its timer."""
         raise TypeError(f"expected a kind of node, found {type(self).__name__}")
 
-    cdef int fire(self, uint32_t ordinal, int64_t due_ms) except -1:
-        """Do what is due; the timer was the valid one."""
-        return self.refresh(ordinal, due_ms, due_ms)
+    cdef bint ring(self, uint32_t ordinal, int64_t due_ms) except -1:
+        """Do what is due, if the timer is the valid one; tell whether it was."""
+        raise TypeError(f"expected a kind of node, found {type(self).__name__}")
 
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept:
         """Tell whether a timer is the valid one, and not a stale one."""
@@ -144,11 +151,12 @@ cdef class TallyNode(Node):
         self.window_ms = plan.last_ms or 0
         self.where = where
         self.operand = operand
+        self.bare = not self.of_items and where is None and operand is None
         self.types = tuple([texts.intern(name) for name in plan.types])
         self.cursors = {}
         self.signals = []
         self.least = NO_TIMER
-        self.atoms = {}
+        self.atom_signals = {}
         if not self.windowed:
             self.leaf = Total()
         elif self.most is not None and operand is None:
@@ -157,9 +165,7 @@ cdef class TallyNode(Node):
             self.leaf = Window(self.window_ms, operand is not None)
 
     def __dealloc__(self):
-        free(self.comparisons)
-        free(self.thresholds)
-        free(self.of_count)
+        free(self.atoms)
 
     def suffices(self, plan):
         """Tell whether it knows counts as far as a plan over the same rows needs them."""
@@ -167,7 +173,7 @@ cdef class TallyNode(Node):
 
     def signal_of(self, str key):
         """Return the signal of an atom that it decides already, or None."""
-        return self.atoms.get(key)
+        return self.atom_signals.get(key)
 
     def signals_of(self):
         return self.signals
@@ -177,51 +183,56 @@ cdef class TallyNode(Node):
 
     def add_atom(self, str key, comparison, int64_t threshold, bint of_count):
         """Decide one more atom; return its signal. The node has to be built again."""
-        cdef Py_ssize_t count = self.atom_count + 1
-        cdef void* comparisons = realloc(self.comparisons, count * sizeof(int32_t))
-        if comparisons != NULL:
-            self.comparisons = <int32_t*> comparisons
-        cdef void* thresholds = realloc(self.thresholds, count * sizeof(int64_t))
-        if thresholds != NULL:
-            self.thresholds = <int64_t*> thresholds
-        cdef void* of_counts = realloc(self.of_count, count * sizeof(bint))
-        if of_counts != NULL:
-            self.of_count = <bint*> of_counts
-        if comparisons == NULL or thresholds == NULL or of_counts == NULL:
+        cdef Py_ssize_t place = self.atom_count
+        cdef Signal signal = Signal()
+        cdef Atom* atoms = <Atom*> realloc(self.atoms, (place + 1) * sizeof(Atom))
+        if atoms == NULL:
             raise MemoryError("no memory for a condition")
-        self.comparisons[count - 1] = CODES[comparison]
-        self.thresholds[count - 1] = threshold
-        self.of_count[count - 1] = of_count
-        self.atoms[key] = Signal()
-        self.signals.append(self.atoms[key])
-        self.atom_count = count
+        self.atoms = atoms
+        atoms[place] = atom_of(comparison, threshold, of_count)
+        self.atom_signals[key] = signal
+        self.signals.append(signal)
+        self.atom_count += 1
         self.least = min(self.least, least_count(comparison, threshold) if of_count else 1)
-        self.at_birth |= compares(CODES[comparison], 0, threshold)
+        self.at_birth |= holds(&atoms[place], 0)
         self.filled = 0
         self.live = False
-        return self.signals[count - 1]
+        return signal
+
+    cdef int add_event(
+        self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms
+    ) except -1:
+        cdef void* cell = NULL
+        if self.bare and self.counted:
+            self.leaf.add(ordinal, table.occurred.get(row), 0, horizon_ms, &cell)
+        else:
+            self._add_rows(table, row, ordinal, horizon_ms, &cell)
+        return 0 if cell == NULL else self._decide(ordinal, cell, horizon_ms)
 
     cdef int count_event(
         self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t horizon_ms
     ) except -1:
-        cdef int64_t occurred_ms = table.occurred.get(row)
+        cdef void* cell = NULL
+        return self._add_rows(table, row, ordinal, horizon_ms, &cell)
+
+    cdef int _add_rows(
+        self, Table table, Py_ssize_t row, uint32_t ordinal, int64_t horizon_ms, void** cell
+    ) except -1:
+        """Add the rows of an event to the leaf; `cell` stays NULL where it takes none of them."""
         cdef Py_ssize_t line
         if not self.counted and row >= self.cursors.get(table.type_id, 0):
             return 0  # The build will come to it.
-        if self.windowed and occurred_ms <= horizon_ms - self.window_ms:
+        if self.windowed and table.occurred.get(row) <= horizon_ms - self.window_ms:
             return 0
         if not self.of_items:
-            return self._add_row(table, row, -1, ordinal, occurred_ms, horizon_ms)
+            return self._add_row(table, row, -1, ordinal, horizon_ms, cell)
         for line in range(table.first_line(row), table.item_ends.get(row)):
-            self._add_row(table, row, line, ordinal, occurred_ms, horizon_ms)
+            self._add_row(table, row, line, ordinal, horizon_ms, cell)
         return 0
 
-    cdef void prefetch(self, uint32_t ordinal) noexcept:
-        self.leaf.prefetch(ordinal)
-
     cdef int _add_row(
-        self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t occurred_ms,
-        int64_t horizon_ms
+        self, Table table, Py_ssize_t row, Py_ssize_t line, uint32_t ordinal, int64_t horizon_ms,
+        void** cell
     ) except -1:
         cdef int64_t value = 0
         if self.where is not None:
@@ -233,34 +244,45 @@ cdef class TallyNode(Node):
             value = self.operand.run()
             if value == MISSING:
                 return 0
-        return self.leaf.add(ordinal, occurred_ms, value, horizon_ms)
+        return self.leaf.add(ordinal, table.occurred.get(row), value, horizon_ms, cell)
+
+    cdef void prefetch(self, uint32_t ordinal) noexcept:
+        self.leaf.prefetch(ordinal)
 
     cdef int refresh(self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms) except -1:
+        return self._decide(ordinal, self.leaf.find(ordinal), horizon_ms)
+
+    cdef int _decide(self, uint32_t ordinal, void* cell, int64_t horizon_ms) except -1:
+        """Set the bits and the timer by what the leaf's cell says."""
+        cdef int64_t* armed = <int64_t*> cell
         cdef Py_ssize_t place
         cdef int64_t value
         cdef Look seen
-        self.leaf.look(ordinal, horizon_ms, &seen)
+        self.leaf.look(cell, horizon_ms, &seen)
         for place in range(self.atom_count):
-            value = seen.count * MICRO if self.of_count[place] else seen.total
-            (<Signal> self.signals[place]).put(
-                ordinal,
-                compares(self.comparisons[place], value, self.thresholds[place]),
-                self.around.queue,
+            atom = &self.atoms[place]
+            value = seen.count if atom.of_count else seen.total
+            (<Signal> PyList_GET_ITEM(self.signals, place)).put(
+                ordinal, holds(atom, value), self.around.queue
             )
         if seen.due_ms != NO_TIMER and seen.count >= self.least and (
-            seen.armed[0] == 0 or seen.due_ms < kept_due(seen.armed[0])
+            armed[0] == 0 or seen.due_ms < kept_due(armed[0])
         ):
-            seen.armed[0] = kept_due(seen.due_ms)
+            armed[0] = kept_due(seen.due_ms)
             self.around.wheel.push(seen.due_ms, ordinal, self.index)
         return 0
 
-    cdef int fire(self, uint32_t ordinal, int64_t due_ms) except -1:
-        self.leaf.armed(ordinal)[0] = 0
-        self.leaf.expire(ordinal, due_ms)
-        return self.refresh(ordinal, due_ms, due_ms)
+    cdef bint ring(self, uint32_t ordinal, int64_t due_ms) except -1:
+        cdef void* cell = self.leaf.find(ordinal)
+        if cell == NULL or (<int64_t*> cell)[0] != kept_due(due_ms):
+            return False
+        (<int64_t*> cell)[0] = 0
+        self.leaf.expire(ordinal, due_ms, &cell)
+        self._decide(ordinal, cell, due_ms)
+        return True
 
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept:
-        cdef int64_t* armed = self.leaf.armed(ordinal)
+        cdef int64_t* armed = <int64_t*> self.leaf.find(ordinal)
         return armed != NULL and armed[0] == kept_due(due_ms)
 
     cdef int clear(self, uint32_t ordinal) except -1:
@@ -396,9 +418,13 @@ cdef class PersonNode(Node):
                 self.around.wheel.push(verdict.next_ms, ordinal, self.index)
         return 0
 
-    cdef int fire(self, uint32_t ordinal, int64_t due_ms) except -1:
-        (<int64_t*> self.armed.find(ordinal))[0] = 0
-        return self.refresh(ordinal, due_ms, due_ms)
+    cdef bint ring(self, uint32_t ordinal, int64_t due_ms) except -1:
+        cdef int64_t* armed = <int64_t*> self.armed.find(ordinal)
+        if armed == NULL or armed[0] != kept_due(due_ms):
+            return False
+        armed[0] = 0
+        self.refresh(ordinal, due_ms, due_ms)
+        return True
 
     cdef bint is_due(self, uint32_t ordinal, int64_t due_ms) noexcept:
         cdef int64_t* armed = <int64_t*> self.armed.find(ordinal)

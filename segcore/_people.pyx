@@ -128,7 +128,7 @@ cdef class PeopleEngine(LiveEngine):
 
     def _checked(self, departed):
         """Return the attributes as cells, once it is sure that all can be kept."""
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t text_count = self.texts.count()
         try:
             return self._checked_cells(departed)
         except BaseException:
@@ -154,16 +154,18 @@ cdef class PeopleEngine(LiveEngine):
     cdef int _recount(self, uint32_t ordinal) except -1:
         """Count all rows of a profile anew, and set its bits; nobody is queued by it."""
         cdef Node node
-        cdef Table table
-        cdef Py_ssize_t index
-        cdef Py_ssize_t text_count = len(self.texts)
+        cdef Py_ssize_t index, place
+        cdef Py_ssize_t text_count = self.texts.count()
         for node in self.nodes:
             if node is not None:
                 node.clear(ordinal)
         for index in self.events.of_profile(ordinal):
-            table = <Table> self.events.table_of(index)
-            for node in self._listening(table.type_id):
-                node.count_event(table, self.events.rows.get(index), ordinal, self.horizon_ms)
+            place = self.events.places.find(self.events.types.get(index))
+            for node in self._listening(place).nodes:
+                node.count_event(
+                    <Table> self.events.table_pointers[place], self.events.rows.get(index),
+                    ordinal, self.horizon_ms,
+                )
         for node in self.nodes:
             if node is not None:
                 node.refresh(ordinal, self.now_ms, self.horizon_ms)

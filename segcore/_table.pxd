@@ -60,14 +60,17 @@ cdef class Table:
     cdef Int64Column greatest
     cdef Bits dead
     cdef readonly bint any_dead
+    cdef bint torn  # the last row was begun and not ended
+    cdef Py_ssize_t room  # for so many rows there is room in the columns that every row has
 
     cdef Py_ssize_t append(self, const EventView* view, Py_ssize_t event) except -1 nogil
     cdef int _reserve(self, const EventView* view, Py_ssize_t row) except -1 nogil
+    cdef int _push_fields(self, const EventView* view, Py_ssize_t row) except -1 nogil
+    cdef void _cut_fields(self, Py_ssize_t row) noexcept nogil
     cdef void _push_items(self, const EventView* view) noexcept nogil
-    cdef int _widen_zone(self, Py_ssize_t row, int64_t occurred_ms) except -1 nogil
-    cdef Py_ssize_t _field_place(
-        self, const EventView* view, Py_ssize_t index, Py_ssize_t row
-    ) except -1 nogil
+    cdef int _make_room(self) except -1 nogil
+    cdef int _add_zone(self) except -1 nogil
+    cdef Py_ssize_t _find_field(self, uint32_t key, Py_ssize_t row) except -1 nogil
     cdef int add_field(self, uint32_t key, Py_ssize_t base) except -1
     cdef int add_bare(self, Py_ssize_t base) except -1
     cdef FieldColumn field(self, uint32_t key)
@@ -76,6 +79,17 @@ cdef class Table:
     cdef inline Py_ssize_t size(self) noexcept nogil:
         """Return how many rows there are, dead ones too."""
         return self.ordinals.size
+
+    cdef inline Py_ssize_t field_place(
+        self, uint32_t key, Py_ssize_t index, Py_ssize_t row
+    ) except -1 nogil:
+        """Return the place of a property's column, new or not.
+
+        Events of a type mostly have the same properties in one order: `index` is looked at first.
+        """
+        if index < self.keys.keys.size and self.keys.keys.get(index) == key:
+            return index
+        return self._find_field(key, row)
 
     cdef inline bint is_dead(self, Py_ssize_t row) noexcept nogil:
         """Tell whether a row is nobody's any more."""

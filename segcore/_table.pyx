@@ -71,14 +71,8 @@ cdef class Table:
     cdef Py_ssize_t append(self, const EventView* view, Py_ssize_t event) except -1 nogil:
         """Add a row for the event with the index `event`, and return it; all or nothing."""
         cdef Py_ssize_t row = self.ordinals.size
-        cdef Py_ssize_t index
         self._reserve(view, row)
-        for index in range(view.property_count):
-            (<FieldColumn> self.field_pointers[self._field_place(view, index, row)]).write(
-                row, view.property_values[index]
-            )
-        if view.bare:
-            self.bare.write(row, 1)
+        self._push_fields(view, row)
         if view.item_count:
             self._push_items(view)
         memcpy(self.id_heap.data + self.id_heap.size, view.id, view.id_length)
@@ -93,16 +87,8 @@ cdef class Table:
         return row
 
     cdef int _reserve(self, const EventView* view, Py_ssize_t row) except -1 nogil:
-        """Make room for a row in every column, so that nothing can fail half way."""
-        cdef Py_ssize_t index, place
-        for index in range(view.property_count):
-            place = self._field_place(view, index, row)
-            (<FieldColumn> self.field_pointers[place]).prepare(row)
-        if view.bare:
-            if self.bare is None:
-                with gil:
-                    self.add_bare(row)
-            self.bare.prepare(row)
+        """Make room for a row in the columns that every row has."""
+        cdef Py_ssize_t zone = row // ZONE_ROWS
         if view.item_count:
             self.skus.make_room(view.item_count)
             self.categories.make_room(view.item_count)
@@ -110,6 +96,43 @@ cdef class Table:
             self.prices.make_room(view.item_count)
             self.quantities.make_room(view.item_count)
         self.id_heap.make_room(view.id_length)
+        if row >= self.room:
+            self._make_room()
+        if zone == self.least.size:
+            self._add_zone()
+        if view.occurred_ms < self.least.get(zone):
+            self.least.put(zone, view.occurred_ms)
+        if view.occurred_ms > self.greatest.get(zone):
+            self.greatest.put(zone, view.occurred_ms)
+        return 0
+
+    cdef int _push_fields(self, const EventView* view, Py_ssize_t row) except -1 nogil:
+        """Write a row's properties; where that fails half way, the next row begins with a cut."""
+        cdef Py_ssize_t index, place
+        if self.torn:
+            self._cut_fields(row)
+        self.torn = True
+        for index in range(view.property_count):
+            place = self.field_place(view.property_keys[index], index, row)
+            (<FieldColumn> self.field_pointers[place]).push(row, view.property_values[index])
+        if view.bare:
+            if self.bare is None:
+                with gil:
+                    self.add_bare(row)
+            self.bare.push(row, 1)
+        self.torn = False
+        return 0
+
+    cdef void _cut_fields(self, Py_ssize_t row) noexcept nogil:
+        """Forget what a row that never was has left behind."""
+        cdef Py_ssize_t place
+        for place in range(self.keys.keys.size):
+            (<FieldColumn> self.field_pointers[place]).cut(row)
+        if self.bare is not None:
+            self.bare.cut(row)
+
+    cdef int _make_room(self) except -1 nogil:
+        """Make room for one more row at least in the columns that every row has."""
         self.id_ends.make_room(1)
         self.item_ends.make_room(1)
         self.came_with.make_room(1)
@@ -117,17 +140,16 @@ cdef class Table:
         self.occurred.make_room(1)
         self.received.make_room(1)
         self.ordinals.make_room(1)
-        return self._widen_zone(row, view.occurred_ms)
+        self.room = min(
+            self.id_ends.capacity, self.item_ends.capacity, self.came_with.capacity,
+            self.events.capacity, self.occurred.capacity, self.received.capacity,
+            self.ordinals.capacity,
+        )
+        return 0
 
-    cdef Py_ssize_t _field_place(
-        self, const EventView* view, Py_ssize_t index, Py_ssize_t row
-    ) except -1 nogil:
-        """Return the place of a property's column; events of a type have the same, in one order."""
-        cdef uint32_t key = view.property_keys[index]
-        cdef Py_ssize_t place
-        if index < self.keys.keys.size and self.keys.keys.get(index) == key:
-            return index
-        place = self.keys.find(key)
+    cdef Py_ssize_t _find_field(self, uint32_t key, Py_ssize_t row) except -1 nogil:
+        """Look the column of a property up; a new one begins with `row`."""
+        cdef Py_ssize_t place = self.keys.find(key)
         if place < 0:
             with gil:
                 self.add_field(key, row)
@@ -143,16 +165,10 @@ cdef class Table:
             self.prices.push(view.prices[line])
             self.quantities.push(view.quantities[line])
 
-    cdef int _widen_zone(self, Py_ssize_t row, int64_t occurred_ms) except -1 nogil:
-        """Let the zone of a row hold its time too."""
-        cdef Py_ssize_t zone = row // ZONE_ROWS
-        if zone == self.least.size:
-            self.least.append(INT64_MAX)
-            self.greatest.append(-INT64_MAX)
-        if occurred_ms < self.least.get(zone):
-            self.least.put(zone, occurred_ms)
-        if occurred_ms > self.greatest.get(zone):
-            self.greatest.put(zone, occurred_ms)
+    cdef int _add_zone(self) except -1 nogil:
+        """Begin a zone, which holds no time yet."""
+        self.least.append(INT64_MAX)
+        self.greatest.append(-INT64_MAX)
         return 0
 
     cdef int kill(self, Py_ssize_t row) except -1:
@@ -181,7 +197,7 @@ cdef class Table:
     def restore(self):
         """Check the columns and rebuild the zones; raises ValueError where columns disagree."""
         cdef Py_ssize_t count = self.ordinals.size
-        cdef Py_ssize_t row
+        cdef Py_ssize_t row, zone
         cdef FieldColumn column
         name = f"type.{self.type_id}"
         for column in self.fields:
@@ -201,7 +217,11 @@ cdef class Table:
         self.least.resize(0)
         self.greatest.resize(0)
         for row in range(count):
-            self._widen_zone(row, self.occurred.get(row))
+            zone = row // ZONE_ROWS
+            if zone == self.least.size:
+                self._add_zone()
+            self.least.put(zone, min(self.least.get(zone), self.occurred.get(row)))
+            self.greatest.put(zone, max(self.greatest.get(zone), self.occurred.get(row)))
         self.any_dead = self.dead.count() > 0
 
     def _check_sizes(self, str name, Py_ssize_t count):

@@ -44,7 +44,6 @@ cdef struct Look:  # all that a leaf says of a profile, found at once
     int64_t count
     int64_t total
     int64_t due_ms
-    int64_t* armed
 
 
 cdef struct WindowCell:
@@ -62,18 +61,20 @@ cdef class Leaf:
     cdef readonly int64_t most  # up to which count it is exact
     cdef Cells cells
     cdef int add(
-        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms,
+        void** cell
     ) except -1 nogil
-    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil
-    cdef int64_t count(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil
-    cdef int64_t total(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil
-    cdef int64_t due(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil
-    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil
+    cdef void look(self, const void* cell, int64_t horizon_ms, Look* seen) noexcept nogil
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms, void** cell) except -1 nogil
     cdef int clear(self, uint32_t ordinal) except -1 nogil
-    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil
     cdef Py_ssize_t memory(self) noexcept nogil
+    cdef inline void* find(self, uint32_t ordinal) noexcept nogil:
+        """Return the cell of an ordinal, NULL where it has no state."""
+        return self.cells.find(ordinal)
+
     cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
         self.cells.prefetch(ordinal)
+
     cdef inline int64_t leaves_at(self, int64_t occurred_ms) noexcept nogil:
         """Return when a row leaves; never, where that is beyond all time."""
         return NO_TIMER if occurred_ms > NO_TIMER - self.window_ms else occurred_ms + self.window_ms

@@ -2,8 +2,8 @@
 
 `Total` has no window: a count and a sum. `Newest` keeps the few newest times, which decide every
 count up to so many. `Window` keeps each row, so that it leaves at exactly its time and the window:
-at horizon h the rows with occurred > h - window count. A leaf knows nothing of history or timers;
-`armed` is a place in which the engine keeps the one timer that is valid.
+at horizon h the rows with occurred > h - window count. A leaf knows nothing of history or timers:
+the first number of a cell with a window is the engine's, for the due of the one valid timer.
 """
 
 cimport cython
@@ -41,32 +41,27 @@ cdef class Leaf:
         return self.cells.dense
 
     def take(self, uint32_t ordinal, int64_t occurred_ms, value, int64_t horizon_ms):
-        """Add a row."""
-        self.add(ordinal, occurred_ms, MISSING if value is None else value, horizon_ms)
+        """Add a row; tell whether the leaf says that it changed, and where the state is."""
+        cdef void* cell = NULL
+        self.add(ordinal, occurred_ms, MISSING if value is None else value, horizon_ms, &cell)
+        return cell != NULL and cell == self.find(ordinal)
 
     def see(self, uint32_t ordinal, int64_t horizon_ms):
         """Return (count, total, due_ms), with None for a missing total and for no instant."""
         cdef Look seen
-        self.look(ordinal, horizon_ms, &seen)
+        self.look(self.find(ordinal), horizon_ms, &seen)
         return (
             seen.count,
             None if seen.total == MISSING else seen.total,
             None if seen.due_ms == NO_TIMER else seen.due_ms,
         )
 
-    def see_apart(self, uint32_t ordinal, int64_t horizon_ms):
-        """Return the same, asked one by one."""
-        cdef int64_t total = self.total(ordinal, horizon_ms)
-        cdef int64_t due_ms = self.due(ordinal, horizon_ms)
-        return (
-            self.count(ordinal, horizon_ms),
-            None if total == MISSING else total,
-            None if due_ms == NO_TIMER else due_ms,
-        )
-
     def let_go(self, uint32_t ordinal, int64_t horizon_ms):
-        """Drop the rows that have left."""
-        self.expire(ordinal, horizon_ms)
+        """Drop the rows that have left; tell whether the state that is left lies where it lay."""
+        cdef void* cell = self.find(ordinal)
+        if cell != NULL:
+            self.expire(ordinal, horizon_ms, &cell)
+        return cell == self.find(ordinal)
 
     def forget(self, uint32_t ordinal):
         """Drop all rows of an ordinal."""
@@ -74,64 +69,44 @@ cdef class Leaf:
 
     def arm(self, uint32_t ordinal, int64_t due_ms):
         """Keep the due of its timer; whether there was a place for it."""
-        cdef int64_t* place = self.armed(ordinal)
-        if place != NULL:
-            place[0] = due_ms
-        return place != NULL
+        cdef int64_t* armed = <int64_t*> self.find(ordinal)
+        if armed == NULL or not self.window_ms:
+            return False
+        armed[0] = due_ms
+        return True
 
     def armed_ms(self, uint32_t ordinal):
         """Return the due that is kept, 0 for none, and None where there is no place."""
-        cdef int64_t* place = self.armed(ordinal)
-        return None if place == NULL else place[0]
+        cdef int64_t* armed = <int64_t*> self.find(ordinal)
+        return None if armed == NULL or not self.window_ms else armed[0]
 
     cdef int add(
-        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms,
+        void** cell
     ) except -1 nogil:
-        """Take a row, late ones too; one outside the window does nothing."""
+        """Take a row, late ones too, and write where the cell is, unless it says what it said.
+
+        What the row changes is the count, the sum, or an earlier instant at which a row leaves.
+        """
         with gil:
             raise TypeError("expected Total, Newest or Window, found the bare Leaf")
 
-    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
-        """Write all that the leaf says of an ordinal."""
+    cdef void look(self, const void* cell, int64_t horizon_ms, Look* seen) noexcept nogil:
+        """Write all that a cell says at a horizon: the next instant after it at which a row leaves.
+
+        A sum is MISSING beyond 64 bits, and where none is kept. NULL is the cell of no rows.
+        """
         seen.count = 0
         seen.total = 0
         seen.due_ms = NO_TIMER
-        seen.armed = NULL
 
-    cdef int64_t count(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
-        """Return how many rows there are at a horizon, at most `most`."""
-        cdef Look seen
-        self.look(ordinal, horizon_ms, &seen)
-        return seen.count
-
-    cdef int64_t total(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
-        """Return the sum of their values; MISSING beyond 64 bits, and where no sum is kept."""
-        cdef Look seen
-        self.look(ordinal, horizon_ms, &seen)
-        return seen.total
-
-    cdef int64_t due(self, uint32_t ordinal, int64_t horizon_ms) noexcept nogil:
-        """Return the next instant after the horizon at which a row leaves, or NO_TIMER."""
-        cdef Look seen
-        self.look(ordinal, horizon_ms, &seen)
-        return seen.due_ms
-
-    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
-        """Drop the rows that have left at the horizon; with the last one goes the state."""
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms, void** cell) except -1 nogil:
+        """Drop the rows that have left at the horizon; with the last one goes the cell."""
         return 0
 
     cdef int clear(self, uint32_t ordinal) except -1 nogil:
         """Drop all rows of an ordinal, and what was armed."""
         return self.cells.drop(ordinal)
-
-    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
-        """Return where the due of the one valid timer is kept, 0 for none.
-
-        NULL where there is no state. Good until a row is added or dropped.
-        """
-        cdef Look seen
-        self.look(ordinal, 0, &seen)
-        return seen.armed
 
     cdef Py_ssize_t memory(self) noexcept nogil:
         """Return how many bytes the state takes, without what the allocator adds."""
@@ -147,7 +122,8 @@ cdef class Total(Leaf):
         self.cells = Cells(sizeof(tally_sum))
 
     cdef int add(
-        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms,
+        void** cell
     ) except -1 nogil:
         cdef tally_sum* sum = <tally_sum*> self.cells.find(ordinal)
         if sum == NULL:
@@ -155,14 +131,14 @@ cdef class Total(Leaf):
         sum.count += 1
         if value != MISSING:
             tally_add(sum, value)
+        cell[0] = sum
         return 0
 
-    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
-        cdef tally_sum* sum = <tally_sum*> self.cells.find(ordinal)
+    cdef void look(self, const void* cell, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef const tally_sum* sum = <const tally_sum*> cell
         seen.count = sum.count if sum != NULL else 0
         seen.total = tally_read(sum) if sum != NULL else 0
         seen.due_ms = NO_TIMER
-        seen.armed = NULL
 
 
 cdef inline uint64_t rising(int64_t instant_ms) noexcept nogil:
@@ -188,33 +164,34 @@ cdef class Newest(Leaf):
         self.cells = Cells((1 + most) * sizeof(uint64_t))
 
     cdef int add(
-        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms,
+        void** cell
     ) except -1 nogil:
-        cdef uint64_t* times
+        cdef uint64_t* times = <uint64_t*> self.cells.find(ordinal)
         cdef uint64_t time = rising(occurred_ms)
-        cdef Py_ssize_t place = self.most - 1
-        if occurred_ms <= horizon_ms - self.window_ms:
+        cdef uint64_t limit = rising(horizon_ms - self.window_ms)
+        cdef Py_ssize_t place = self.most
+        if time <= limit:
             return 0
-        times = <uint64_t*> self.cells.find(ordinal)
         if times == NULL:
             times = <uint64_t*> self.cells.touch(ordinal)
-        times += 1
+        if times[place] <= limit:
+            cell[0] = times  # It was not full: there may be one more now.
         if times[place] >= time:
             return 0
-        while place > 0 and times[place - 1] < time:
+        while place > 1 and times[place - 1] < time:
             times[place] = times[place - 1]
             place -= 1
         times[place] = time
         return 0
 
-    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
-        cdef uint64_t* times = <uint64_t*> self.cells.find(ordinal)
+    cdef void look(self, const void* cell, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef const uint64_t* times = <const uint64_t*> cell
         cdef uint64_t limit = rising(horizon_ms - self.window_ms)
         cdef Py_ssize_t count = self.most
         seen.count = 0
         seen.total = MISSING
         seen.due_ms = NO_TIMER
-        seen.armed = <int64_t*> times
         if times == NULL:
             return
         while count > 0 and times[count] <= limit:
@@ -223,19 +200,17 @@ cdef class Newest(Leaf):
         if count:
             seen.due_ms = self.leaves_at(<int64_t> rising(<int64_t> times[count]))
 
-    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
-        return <int64_t*> self.cells.find(ordinal)
-
-    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
-        cdef uint64_t* times = <uint64_t*> self.cells.find(ordinal)
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms, void** cell) except -1 nogil:
+        cdef uint64_t* times = <uint64_t*> cell[0]
         cdef uint64_t limit = rising(horizon_ms - self.window_ms)
         cdef Py_ssize_t place = self.most
-        if times == NULL:
-            return 0
         while place > 0 and times[place] <= limit:
             times[place] = 0
             place -= 1
-        return self.cells.drop(ordinal) if place == 0 else 0
+        if place == 0:
+            cell[0] = NULL
+            return self.cells.drop(ordinal)
+        return 0
 
 
 @cython.final
@@ -268,7 +243,8 @@ cdef class Window(Leaf):
             cell = <WindowCell*> self.cells.step(&place)
 
     cdef int add(
-        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms
+        self, uint32_t ordinal, int64_t occurred_ms, int64_t value, int64_t horizon_ms,
+        void** found
     ) except -1 nogil:
         cdef WindowCell* cell
         if occurred_ms <= horizon_ms - self.window_ms:
@@ -290,6 +266,7 @@ cdef class Window(Leaf):
             self._insert(cell, occurred_ms, value)
         cell.sum.count += 1
         tally_add(&cell.sum, value)
+        found[0] = cell
         return 0
 
     cdef int _insert(self, WindowCell* cell, int64_t occurred_ms, int64_t value) except -1 nogil:
@@ -361,19 +338,15 @@ cdef class Window(Leaf):
                 high = middle
         return low
 
-    cdef void look(self, uint32_t ordinal, int64_t horizon_ms, Look* seen) noexcept nogil:
-        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+    cdef void look(self, const void* found, int64_t horizon_ms, Look* seen) noexcept nogil:
+        cdef WindowCell* cell = <WindowCell*> found
         cdef int64_t limit_ms = horizon_ms - self.window_ms
         cdef tally_sum sum
         cdef uint32_t left, place
         seen.count = 0
         seen.total = 0
         seen.due_ms = NO_TIMER
-        seen.armed = NULL
-        if cell == NULL:
-            return
-        seen.armed = &cell.armed_ms
-        if cell.newest_ms <= limit_ms:
+        if cell == NULL or cell.newest_ms <= limit_ms:
             return
         if cell.oldest_ms > limit_ms:
             seen.count = cell.sum.count
@@ -392,17 +365,14 @@ cdef class Window(Leaf):
             seen.total = tally_read(&sum)
             seen.due_ms = self.leaves_at(row_at(self, cell, left)[0])
 
-    cdef int64_t* armed(self, uint32_t ordinal) noexcept nogil:
-        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
-        return &cell.armed_ms if cell != NULL else NULL
-
-    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil:
-        cdef WindowCell* cell = <WindowCell*> self.cells.find(ordinal)
+    cdef int expire(self, uint32_t ordinal, int64_t horizon_ms, void** found) except -1 nogil:
+        cdef WindowCell* cell = <WindowCell*> found[0]
         cdef int64_t limit_ms = horizon_ms - self.window_ms
         cdef int64_t* row
-        if cell == NULL or cell.oldest_ms > limit_ms:
+        if cell.oldest_ms > limit_ms:
             return 0
         if cell.newest_ms <= limit_ms:
+            found[0] = NULL
             return self.clear(ordinal)
         if cell.capacity == 0:
             cell.oldest_ms = cell.newest_ms

@@ -12,7 +12,18 @@ cdef class Texts:
     cdef uint32_t* slots
     cdef uint64_t mask
     cdef int _rehash(self, uint64_t slot_count) except -1 nogil
-    cdef int forget(self, Py_ssize_t count) except -1
+    cdef int _forget(self, Py_ssize_t count) except -1
+
+    cdef inline Py_ssize_t count(self) noexcept nogil:
+        """Return how many texts there are."""
+        return self.ends.size - 1 if self.ends.size else 0
+
+    cdef inline int forget(self, Py_ssize_t count) except -1:
+        """Keep the first `count` texts only; O(texts forgotten)."""
+        if self.count() > count:
+            self._forget(count)
+        return 0
+
     cdef uint32_t find(self, const char* data, Py_ssize_t length, uint64_t hash) noexcept nogil
     cdef uint32_t intern(self, str text) except 0
     cdef uint32_t intern_bytes(self, const char* data, Py_ssize_t length) except 0 nogil

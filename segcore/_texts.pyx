@@ -29,7 +29,7 @@ cdef class Texts:
         free(self.slots)
 
     def __len__(self):
-        return max(0, self.ends.size - 1)
+        return self.count()
 
     cdef int _rehash(self, uint64_t slot_count) except -1 nogil:
         """Lay the table out anew with room for `slot_count` ids, a power of two."""
@@ -51,16 +51,11 @@ cdef class Texts:
             slots[place] = <uint32_t> text_id
         return 0
 
-    cdef int forget(self, Py_ssize_t count) except -1:
-        """Keep the first `count` texts only; O(texts forgotten).
-
-        The last text to come has nobody behind it in the table: its slot is just free again.
-        """
+    cdef int _forget(self, Py_ssize_t count) except -1:
+        """Forget texts: the last to come has nobody behind it, so its slot is just free again."""
         cdef Py_ssize_t text_id = self.ends.size - 1
         cdef int64_t start
         cdef uint64_t place
-        if text_id <= count:
-            return 0
         while text_id > count:
             start = self.ends.get(text_id - 1)
             place = hash_bytes(self.arena.data + start, self.ends.get(text_id) - start) & self.mask

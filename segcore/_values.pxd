@@ -57,7 +57,8 @@ cdef class FieldColumn:
     cdef readonly uint32_t kind
     cdef readonly Py_ssize_t base
     cdef readonly Column values
-    cdef int prepare(self, Py_ssize_t row) except -1 nogil
+    cdef int _extend(self, Py_ssize_t end) except -1 nogil
+    cdef void cut(self, Py_ssize_t row) noexcept nogil
     cdef int check(self, Texts texts, Py_ssize_t row_count) except -1
 
     cdef inline int64_t get(self, Py_ssize_t row) noexcept nogil:
@@ -67,6 +68,11 @@ cdef class FieldColumn:
             return MISSING
         return narrow_get(self.values.data, self.kind, place)
 
-    cdef inline void write(self, Py_ssize_t row, int64_t value) noexcept nogil:
-        """Set the value of the row that `prepare` was called for."""
-        narrow_put(self.values.data, self.kind, row - self.base, value)
+    cdef inline int push(self, Py_ssize_t row, int64_t value) except -1 nogil:
+        """Set the value of a row, the last that has one; what was skipped is missing."""
+        cdef Py_ssize_t place = row - self.base
+        if place != self.values.size or place >= self.values.capacity:
+            self._extend(place)
+        narrow_put(self.values.data, self.kind, place, value)
+        self.values.size = place + 1
+        return 0

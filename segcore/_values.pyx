@@ -126,16 +126,19 @@ cdef class FieldColumn:
         self.base = base
         self.values = column_of_kind(self.kind, store, name)
 
-    cdef int prepare(self, Py_ssize_t row) except -1 nogil:
-        """Make the column end with `row`; what was skipped is missing."""
+    cdef int _extend(self, Py_ssize_t end) except -1 nogil:
+        """Make room for a value at `end`; what lies before it and has none is missing."""
         cdef Py_ssize_t place = self.values.size
-        cdef Py_ssize_t end = row - self.base + 1
+        self.values.reserve(end + 1)
         if end > place:
             self.values.resize(end)
-            if self.kind == NUMBER or self.kind == TIME or self.kind == DATE:
-                for place in range(place, end):
-                    narrow_put(self.values.data, self.kind, place, MISSING)
+            for place in range(place, end):
+                narrow_put(self.values.data, self.kind, place, MISSING)
         return 0
+
+    cdef void cut(self, Py_ssize_t row) noexcept nogil:
+        """Forget the values from `row` on."""
+        self.values.size = min(self.values.size, max(row - self.base, <Py_ssize_t> 0))
 
     cdef int check(self, Texts texts, Py_ssize_t row_count) except -1:
         """Raise ValueError where the column is too long, or holds what no value of its kind is."""

@@ -36,6 +36,7 @@ cdef struct Bucket:
 cdef class Wheel:
     cdef public int64_t floor_ms
     cdef readonly Py_ssize_t count
+    cdef int64_t soonest_ms  # when the first of all timers falls due
     cdef int64_t base  # no timer in the buckets falls due in an earlier second
     cdef Bucket* buckets
     cdef uint64_t* marks  # a bit for each bucket that has timers
@@ -53,7 +54,6 @@ cdef class Wheel:
     cdef int push(self, int64_t due_ms, uint32_t ordinal, uint32_t node) except -1 nogil
     cdef bint first(self, Timer* found) noexcept nogil
     cdef int pop(self, Timer* found) except -1 nogil
-    cdef int drop_first(self) except -1 nogil
     cpdef void clear(self) noexcept nogil
     cpdef Py_ssize_t memory(self) noexcept nogil
     cdef inline const Timer* ahead(self, Py_ssize_t count) noexcept nogil:
@@ -61,7 +61,12 @@ cdef class Wheel:
         cdef Py_ssize_t place = self.run_head + count
         return &self.run[place] if place < self.run_end else NULL
 
+    cdef inline bint is_due(self, int64_t limit_ms) noexcept nogil:
+        """Tell whether a timer falls due up to an instant."""
+        return self.count > 0 and self.soonest_ms <= limit_ms
+
     cdef const Timer* _ready(self) noexcept nogil
+    cdef void _see_soonest(self) noexcept nogil
     cdef void _move_base(self) noexcept nogil
     cdef int _place(self, Timer timer) except -1 nogil
     cdef int _append(self, Py_ssize_t index, Timer timer) except -1 nogil

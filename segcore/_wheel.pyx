@@ -61,8 +61,8 @@ cdef extern from *:
        falls due together is as fast as what does not. Takes as much memory again for a while; -1
        where there is none. */
     static int wheel_sort(wheel_timer *timers, int64_t count) {
-        uint32_t ends[WHEEL_SPREAD + 1] = {0};
         int64_t slots = 1, least = timers[0].due_ms, most = least;
+        uint32_t ends[WHEEL_SPREAD + 1];
         int shift = 0;
         if (count <= WHEEL_RUN) { wheel_insert(timers, count); return 0; }
         wheel_timer *spare = (wheel_timer *) malloc(count * sizeof(wheel_timer));
@@ -72,6 +72,7 @@ cdef extern from *:
             if (timers[i].due_ms > most) most = timers[i].due_ms;
         }
         while (slots < count / 2 && slots < WHEEL_SPREAD) slots *= 2;
+        memset(ends, 0, (slots + 1) * sizeof(uint32_t));
         while (((uint64_t) most - (uint64_t) least) >> shift >= (uint64_t) slots) shift++;
         #define WHEEL_SLOT(i) (((uint64_t) timers[i].due_ms - (uint64_t) least) >> shift)
         for (int64_t i = 0; i < count; i++) ends[WHEEL_SLOT(i) + 1]++;
@@ -149,6 +150,8 @@ cdef class Wheel:
         if self.nearest < 0 or self.floor_ms >> FINE_BITS > self.base:
             self._move_base()
         self._place(timer)
+        if self.count == 0 or due_ms < self.soonest_ms:
+            self.soonest_ms = due_ms
         self.count += 1
         return 0
 
@@ -179,18 +182,20 @@ cdef class Wheel:
         self.count -= 1
         if ready == self.heap:
             self._pop_heap()
-            return 1
-        self.run_head += 1
-        if self.run_head == self.run_end:
-            free(self.run)
-            self.run = NULL
-            self.run_head = self.run_end = self.run_capacity = 0
+        else:
+            self.run_head += 1
+            if self.run_head == self.run_end:
+                free(self.run)
+                self.run = NULL
+                self.run_head = self.run_end = self.run_capacity = 0
+        self._see_soonest()
         return 1
 
-    cdef int drop_first(self) except -1 nogil:
-        """Take out the first timer, if there is one: a stale one, as its owner knows."""
-        cdef Timer dropped
-        return self.pop(&dropped)
+    cdef void _see_soonest(self) noexcept nogil:
+        """Note when the first timer falls due, if there is one."""
+        cdef Timer first
+        if self.first(&first):
+            self.soonest_ms = first.due_ms
 
     cpdef void clear(self) noexcept nogil:
         """Forget all timers, and give the memory back."""

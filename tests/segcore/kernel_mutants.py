@@ -65,14 +65,26 @@ MUTANTS = (
     Mutant(
         "forgotten-re-arm",
         "_node",
-        "        self.leaf.armed(ordinal)[0] = 0\n",
+        "        (<int64_t*> cell)[0] = 0\n",
         "",
     ),
     Mutant(
         "valid-timer-taken-for-stale",
         "_node",
-        "return armed != NULL and armed[0] == kept_due(due_ms)",
-        "return armed != NULL and armed[0] == kept_due(due_ms) and ordinal & 1",
+        "if cell == NULL or (<int64_t*> cell)[0] != kept_due(due_ms):",
+        "if cell == NULL or (<int64_t*> cell)[0] != kept_due(due_ms) or ordinal & 1:",
+    ),
+    Mutant(
+        "full-though-one-has-left",
+        "_tally",
+        "        if times[place] <= limit:\n            cell[0] = times",
+        "        if times[place] < limit:\n            cell[0] = times",
+    ),
+    Mutant(
+        "count-rounded-down",
+        "_node",
+        "floor, ceiling = threshold // MICRO, -(-threshold // MICRO)",
+        "floor = ceiling = threshold // MICRO",
     ),
     Mutant(
         "least-too-high",

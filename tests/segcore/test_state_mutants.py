@@ -28,14 +28,11 @@ class Wrapped(Leaf):
     def __len__(self) -> int:
         return len(self.leaf)
 
-    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> None:
-        self.leaf.take(ordinal, occurred_ms, value, horizon_ms)
+    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> bool:
+        return self.leaf.take(ordinal, occurred_ms, value, horizon_ms)
 
     def see(self, ordinal: int, horizon_ms: int) -> Seen:
         return self.leaf.see(ordinal, horizon_ms)
-
-    def see_apart(self, ordinal: int, horizon_ms: int) -> Seen:
-        return self.see(ordinal, horizon_ms)
 
     def let_go(self, ordinal: int, horizon_ms: int) -> None:
         self.leaf.let_go(ordinal, horizon_ms)
@@ -55,8 +52,8 @@ class ForgottenTimer(Wrapped):
 class LateAsIfNow(Wrapped):
     """A late row is taken for one of now."""
 
-    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> None:
-        self.leaf.take(ordinal, max(occurred_ms, horizon_ms), value, horizon_ms)
+    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> bool:
+        return self.leaf.take(ordinal, max(occurred_ms, horizon_ms), value, horizon_ms)
 
 
 class OneOfEqualTimes(Wrapped):
@@ -66,10 +63,11 @@ class OneOfEqualTimes(Wrapped):
         super().__init__(leaf)
         self.seen = set[tuple[int, int]]()
 
-    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> None:
-        if (ordinal, occurred_ms) not in self.seen:
-            self.seen.add((ordinal, occurred_ms))
-            self.leaf.take(ordinal, occurred_ms, value, horizon_ms)
+    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> bool:
+        if (ordinal, occurred_ms) in self.seen:
+            return True
+        self.seen.add((ordinal, occurred_ms))
+        return self.leaf.take(ordinal, occurred_ms, value, horizon_ms)
 
 
 class WrappingSum(Wrapped):
@@ -79,9 +77,9 @@ class WrappingSum(Wrapped):
         super().__init__(leaf)
         self.sums = dict[int, int]()
 
-    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> None:
-        super().take(ordinal, occurred_ms, value, horizon_ms)
+    def take(self, ordinal: int, occurred_ms: int, value: int | None, horizon_ms: int) -> bool:
         self.sums[ordinal] = self.sums.get(ordinal, 0) + (value or 0)
+        return super().take(ordinal, occurred_ms, value, horizon_ms)
 
     def see(self, ordinal: int, horizon_ms: int) -> Seen:
         count, total, due_ms = self.leaf.see(ordinal, horizon_ms)
