@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t
 
 from segcore._bits cimport Bits
-from segcore._logic cimport Logic, Signal
+from segcore._logic cimport Logic, Queue, Signal
 
 
 cdef class Audience:
@@ -12,6 +12,7 @@ cdef class Audience:
     cdef readonly object rule
     cdef readonly uint32_t rank
     cdef readonly Signal signal
+    cdef readonly Bits members
     cdef readonly Logic logic
     cdef readonly list nodes
     cdef readonly list parents
@@ -20,7 +21,17 @@ cdef class Audience:
     cdef public bint stops
     cdef inline bint has(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the profile is a member."""
-        return self.signal.bits.get(ordinal)
+        return self.signal.get(ordinal)
+
+    cdef inline int turn(self, uint32_t ordinal, bint member, Queue queue) except -1 nogil:
+        """Let a profile in or out, and queue who reads that."""
+        self.members.put(ordinal, member)
+        return self.signal.put(ordinal, member, queue)
+
+    cdef inline int place(self, uint32_t ordinal, bint member) except -1 nogil:
+        """Let a profile in or out; nobody is queued by it."""
+        self.members.put(ordinal, member)
+        return self.signal.truth.put(ordinal, self.signal.column, member)
 
     cdef int evaluate_all(self, Bits known, Bits members) except -1 nogil
     cdef int take(self, Bits members) except -1

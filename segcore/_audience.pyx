@@ -1,5 +1,8 @@
 """One audience: its rule over signals, and the signal that it is.
 
+Who is a member is kept twice: as that signal, beside all else that is true of a profile, and as a
+set of its own.
+
 The place of ordinal 0, which nobody has, tells whether the rule holds for a person of whom nothing
 is known.
 """
@@ -14,11 +17,12 @@ cdef class Audience:
     An entry into one that `stops` ends a run of events, so that it can be looked at as it is.
     """
 
-    def __cinit__(self, str audience_id, uint32_t version, object rule):
+    def __cinit__(self, str audience_id, uint32_t version, object rule, Signal signal not None):
         self.audience_id = audience_id
         self.version = version
         self.rule = rule
-        self.signal = Signal()
+        self.signal = signal
+        self.members = Bits()
         self.nodes = []
         self.parents = []
 
@@ -36,9 +40,12 @@ cdef class Audience:
 
     cdef int take(self, Bits members) except -1:
         """Let these be the members; nobody is queued by it."""
-        cdef Bits bits = self.signal.bits
+        cdef Bits bits = self.members
+        cdef Py_ssize_t place
         if bits.word_count < members.word_count:
             bits.resize(members.word_count)
         memset(bits.words, 0, bits.word_count * sizeof(uint64_t))
         memcpy(bits.words, members.words, members.word_count * sizeof(uint64_t))
+        for place in range(bits.word_count):
+            self.signal.truth.scatter(place, self.signal.column, bits.words[place])
         return 0

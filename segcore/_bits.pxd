@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
-from segcore._cells cimport cells_prefetch
+from segcore._prefetch cimport prefetch
 
 
 @cython.final
@@ -20,7 +20,7 @@ cdef class Bits:
     cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
         """Begin to bring near what `get` of this ordinal will read."""
         if ordinal >> 6 < self.word_count:
-            cells_prefetch(self.words + (ordinal >> 6))
+            prefetch(self.words + (ordinal >> 6))
 
     cdef inline int put(self, uint32_t ordinal, bint bit) except -1 nogil:
         """Let an ordinal in or out; only one that comes in beyond the end makes the set grow."""

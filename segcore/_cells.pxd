@@ -3,13 +3,11 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
+from segcore._prefetch cimport prefetch
+
 cdef extern from *:
     """
     #include <stdint.h>
-    static inline void cells_prefetch(const void *place) {
-        __builtin_prefetch(place, 1);
-        __asm__ volatile (""); /* A function that only prefetches has no effect to GCC: not called. */
-    }
     /* Neighbours are spread: ordinals come in rows, and in rows with gaps. */
     static inline uint32_t cells_slot(uint32_t ordinal, int shift) {
         uint64_t mixed = (uint64_t) ordinal * UINT64_C(0x9E3779B97F4A7C15);
@@ -17,7 +15,6 @@ cdef extern from *:
         return (uint32_t) (mixed >> shift);
     }
     """
-    void cells_prefetch(const void* place) noexcept nogil
     uint32_t cells_slot(uint32_t ordinal, int shift) noexcept nogil
 
 
@@ -62,11 +59,11 @@ cdef class Cells:
             if self.count == 0:
                 return
             slot = cells_slot(ordinal, self.shift)
-            cells_prefetch(self.keys + slot)
+            prefetch(self.keys + slot)
         elif ordinal >= self.capacity:
             return
-        cells_prefetch(self.cells + slot * self.cell_bytes)
-        cells_prefetch(self.cells + slot * self.cell_bytes + self.cell_bytes - 1)
+        prefetch(self.cells + slot * self.cell_bytes)
+        prefetch(self.cells + slot * self.cell_bytes + self.cell_bytes - 1)
 
     cdef void* touch(self, uint32_t ordinal) except NULL nogil
     cdef int drop(self, uint32_t ordinal) except -1 nogil

@@ -56,7 +56,7 @@ cdef class DefinitionEngine(PeopleEngine):
     cdef Audience _plan(self, str audience_id, uint32_t version, object rule):
         """Return an audience with its nodes, those that are new still to be built."""
         plan = plan_rule(rule)
-        cdef Audience audience = Audience(audience_id, version, rule)
+        cdef Audience audience = Audience(audience_id, version, rule, Signal(self.around.truth))
         cdef list signals = []
         for atom in plan.atoms:
             if isinstance(atom, Member):
@@ -72,7 +72,7 @@ cdef class DefinitionEngine(PeopleEngine):
                 signals.append(signal)
                 if node not in audience.nodes:
                     audience.nodes.append(node)
-        audience.logic = Logic(plan, tuple(signals))
+        audience.logic = Logic(plan, tuple(signals), self.around.truth)
         return audience
 
     def _node(self, atom):
@@ -249,10 +249,22 @@ cdef class DefinitionEngine(PeopleEngine):
             if node.at_birth:
                 self.birth_nodes.append(node)
         self.building = [node for node in self.building if node.index in used]
+        self.around.truth.keep(self._columns_in_use())
+
+    def _columns_in_use(self):
+        """Return the columns of all nodes and audiences."""
+        cdef Audience audience
+        cdef Node node
+        cdef Signal signal
+        columns = {audience.signal.column for audience in self.audiences_in_order}
+        for node in self.nodes:
+            if node is not None:
+                columns.update([signal.column for signal in node.signals_of()])
+        return columns
 
     def members(self, str audience_id):
         """Return the ordinals of the members now; KeyError unless the audience is active."""
-        return members_of(self._active(audience_id).signal.bits)
+        return members_of(self._active(audience_id).members)
 
     def is_member(self, str audience_id, uint32_t ordinal):
         """Tell whether a profile is a member now; KeyError unless the audience is active."""
@@ -261,7 +273,7 @@ cdef class DefinitionEngine(PeopleEngine):
     def member_count(self, str audience_id):
         """Return how many members there are now; KeyError unless the audience is active."""
         cdef Audience audience = self._active(audience_id)
-        return audience.signal.bits.count() - audience.has(0)
+        return audience.members.count() - audience.has(0)
 
     def audiences(self):
         """Return the audiences in their order, parents first."""
@@ -308,12 +320,17 @@ cdef class DefinitionEngine(PeopleEngine):
         self._wire_up()
 
     def memory(self):
-        """Return the bytes of what is neither node nor column: timers, memberships, profiles."""
+        """Return the bytes of what is neither node nor column.
+
+        Timers, what is true of whom (a bit for each atom, audience and profile), memberships as
+        sets, and who is known.
+        """
         cdef Audience audience
         return {
             "timers": self.around.wheel.memory(),
+            "truth": self.around.truth.memory(),
             "audiences": sum(
-                [audience.signal.bits.memory() for audience in self.audiences_in_order]
+                [audience.members.memory() for audience in self.audiences_in_order]
             ),
             "profiles": self.known.memory() + self.gone.memory(),
         }

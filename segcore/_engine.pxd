@@ -20,13 +20,6 @@ cdef enum:
     ORDINAL_LIMIT = 0xFFFFFFFE
 
 
-cdef class Listeners:
-    """What an event of one type can change: nodes, and the bits of those who look at them."""
-
-    cdef readonly list nodes
-    cdef list near  # the bits that are asked when one of the nodes' bits changes, up to a limit
-
-
 cdef class LiveEngine:
     cdef readonly object store
     cdef readonly uint32_t partition
@@ -52,12 +45,12 @@ cdef class LiveEngine:
     cdef readonly int64_t arrivals
     cdef int32_t place
 
-    cdef Listeners _listen(self, Py_ssize_t place)
+    cdef list _listen(self, Py_ssize_t place)
 
-    cdef inline Listeners _listening(self, Py_ssize_t place):
-        """Return who listens to events of a type, by the place of the type's table."""
+    cdef inline list _listening(self, Py_ssize_t place):
+        """Return the nodes that an event of a type can change, by the place of the type's table."""
         if place < PyList_GET_SIZE(self.listening):
-            return <Listeners> PyList_GET_ITEM(self.listening, place)
+            return <list> PyList_GET_ITEM(self.listening, place)
         return self._listen(place)
 
     cdef int _look_ahead(self, const BatchRow* row) except -1

@@ -9,7 +9,6 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 
 from segcore._table cimport Table
-from segcore._logic cimport Signal
 from segcore._values cimport checked_time
 
 from segcore.changes import Change
@@ -18,29 +17,6 @@ from segcore.storage import ColumnStore
 
 cdef Py_ssize_t AHEAD = 6
 """How many events or timers ahead memory is asked for: about as long as it takes to come."""
-cdef Py_ssize_t NEAR = 24
-"""For so many sets of bits it is asked: with very many rules, asking for all would cost more."""
-
-
-cdef class Listeners:
-    """Who listens to the events of one type."""
-
-    def __cinit__(self, list nodes, list audiences):
-        cdef Audience audience
-        cdef Signal signal
-        cdef dict near = {}
-        cdef set heard = set()
-        self.nodes = nodes
-        for node in nodes:
-            for signal in node.signals_of():
-                heard.add(signal)
-                near[signal.bits] = None
-        for audience in audiences:
-            if audience.active and not heard.isdisjoint(audience.logic.signals):
-                near[audience.signal.bits] = None
-                for signal in audience.logic.signals:
-                    near[signal.bits] = None
-        self.near = list(near)[:NEAR]
 
 
 cdef class LiveEngine:
@@ -176,29 +152,26 @@ cdef class LiveEngine:
             raise ValueError(f"occurred_ms: expected at most {self.now_ms}, found {occurred_ms}")
         return 0
 
-    cdef Listeners _listen(self, Py_ssize_t place):
+    cdef list _listen(self, Py_ssize_t place):
         """List who listens to the types of new tables."""
         cdef Table table
         while place >= len(self.listening):
             table = self.events.tables[len(self.listening)]
-            nodes = self.listeners.get(table.type_id, [])
-            self.listening.append(Listeners(nodes, self.audiences_in_order))
+            self.listening.append(self.listeners.get(table.type_id, []))
         return self.listening[place]
 
     cdef int _look_ahead(self, const BatchRow* row) except -1:
         """Begin to bring near what an event that comes soon will touch."""
         cdef Py_ssize_t place = self.events.places.find(row.type_id)
         cdef Py_ssize_t index
-        cdef Listeners listeners
+        cdef list nodes
         self.events.prefetch(row.ordinal)
         self.known.prefetch(row.ordinal)
-        self.gone.prefetch(row.ordinal)
+        self.around.truth.prefetch(row.ordinal)
         if place >= 0:
-            listeners = self._listening(place)
-            for index in range(PyList_GET_SIZE(listeners.nodes)):
-                (<Node> PyList_GET_ITEM(listeners.nodes, index)).prefetch(row.ordinal)
-            for index in range(PyList_GET_SIZE(listeners.near)):
-                (<Bits> PyList_GET_ITEM(listeners.near, index)).prefetch(row.ordinal)
+            nodes = self._listening(place)
+            for index in range(PyList_GET_SIZE(nodes)):
+                (<Node> PyList_GET_ITEM(nodes, index)).prefetch(row.ordinal)
         return 0
 
     cdef int _take_in(self, const EventView* view) except -1:
@@ -206,7 +179,7 @@ cdef class LiveEngine:
         cdef Py_ssize_t place = self.events.place_of(view.type_id)
         cdef Py_ssize_t row = self.events.append_to(place, view)
         cdef Py_ssize_t text_count = self.texts.count()
-        cdef list nodes = self._listening(place).nodes
+        cdef list nodes = self._listening(place)
         cdef Py_ssize_t index
         self._admit(view.ordinal)
         for index in range(PyList_GET_SIZE(nodes)):
@@ -327,6 +300,7 @@ cdef class LiveEngine:
             node = PyList_GET_ITEM(self.nodes, timer.node)
             if node != <PyObject*> None:
                 (<Node> node).prefetch(timer.ordinal)
+                self.around.truth.prefetch(timer.ordinal)
         return 0
 
     cdef int _refuse_ordinal(self, uint32_t ordinal) except -1:
@@ -375,7 +349,7 @@ cdef class LiveEngine:
             audience = PyList_GET_ITEM(self.audiences_in_order, rank)
             member = (<Audience> audience).logic.holds(ordinal)
             if member != (<Audience> audience).has(ordinal):
-                (<Audience> audience).signal.put(ordinal, member, self.around.queue)
+                (<Audience> audience).turn(ordinal, member, self.around.queue)
                 self.flips.add(rank, ordinal, member, at_ms, clock, self.place)
             rank = self.around.queue.take()
         return 0

@@ -3,7 +3,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
-from segcore._cells cimport cells_prefetch
+from segcore._prefetch cimport prefetch
 from segcore._columns cimport Int64Column, Uint32Column
 from segcore._keys cimport Keys
 from segcore._owners cimport Owners
@@ -52,7 +52,7 @@ cdef class Events:
     cdef inline void prefetch(self, uint32_t ordinal) noexcept nogil:
         """Begin to bring near where the events of an ordinal begin."""
         if ordinal < self.newest.size:
-            cells_prefetch(<uint32_t*> self.newest.data + ordinal)
+            prefetch(<uint32_t*> self.newest.data + ordinal)
 
     cdef inline Py_ssize_t place_of(self, uint32_t type_id) except -1 nogil:
         """Return the place of a type's table, new or not."""

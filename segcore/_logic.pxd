@@ -1,9 +1,9 @@
-"""What is true of whom, as bits, and programs over words of them."""
+"""Signals that audiences read, and the programs that they are."""
 
 cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from segcore._bits cimport Bits
+from segcore._truth cimport Truth
 
 
 @cython.final
@@ -29,15 +29,20 @@ cdef class Queue:
 
 @cython.final
 cdef class Signal:
-    cdef readonly Bits bits
+    cdef Truth truth
+    cdef readonly uint32_t column
     cdef uint32_t* watchers
     cdef Py_ssize_t watcher_count
     cdef int watch(self, uint32_t rank) except -1
     cdef void unwatch(self) noexcept
     cdef int _turn(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil
+
+    cdef inline bint get(self, uint32_t ordinal) noexcept nogil:
+        return self.truth.get(ordinal, self.column)
+
     cdef inline int put(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil:
         """Set a bit; if it changes, queue who reads it."""
-        if self.bits.get(ordinal) != value:
+        if self.get(ordinal) != value:
             self._turn(ordinal, value, queue)
         return 0
 
@@ -49,13 +54,17 @@ cdef struct Step:
 
 @cython.final
 cdef class Logic:
+    cdef Truth truth
+    cdef readonly tuple signals
     cdef Step* steps
     cdef Py_ssize_t step_count
     cdef uint64_t* stack
-    cdef tuple signals
-    cdef uint64_t*** sources
-    cdef Py_ssize_t** sizes
-    cdef uint64_t word(self, Py_ssize_t place) noexcept nogil
+    cdef uint64_t _run(self, const uint64_t* row, Py_ssize_t block) noexcept nogil
+
+    cdef inline uint64_t word(self, Py_ssize_t block) noexcept nogil:
+        """Return what the program comes to for the 64 ordinals from `64 * block` on."""
+        return self._run(NULL, block)
+
     cdef inline bint holds(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the program is true of one profile."""
-        return self.word(ordinal >> 6) >> (ordinal & 63) & 1
+        return self._run(self.truth.row(ordinal), 0) & 1

@@ -1,7 +1,7 @@
-"""What is true of whom, as bits, and programs over words of them.
+"""Signals that audiences read, and the programs that they are.
 
-A signal is one condition or one audience: a bit for each ordinal, and the audiences that look at
-it. A program over signals is evaluated for 64 profiles at a time; one profile is a bit of that.
+A signal is one condition or one audience: a column of what is true of whom, and the audiences that
+look at it. A program over signals is evaluated for one profile, or for 64 at a time.
 """
 
 cimport cython
@@ -61,10 +61,11 @@ cdef class Queue:
 
 @cython.final
 cdef class Signal:
-    """A bit for each ordinal, and the ranks of the audiences that read it."""
+    """A column of bits, and the ranks of the audiences that read it."""
 
-    def __cinit__(self):
-        self.bits = Bits()
+    def __cinit__(self, Truth truth not None):
+        self.truth = truth
+        self.column = truth.add_column()
 
     def __dealloc__(self):
         free(self.watchers)
@@ -88,7 +89,7 @@ cdef class Signal:
     cdef int _turn(self, uint32_t ordinal, bint value, Queue queue) except -1 nogil:
         """Set a bit that changes, and queue who reads it."""
         cdef Py_ssize_t place
-        self.bits.put(ordinal, value)
+        self.truth.put(ordinal, self.column, value)
         for place in range(self.watcher_count):
             queue.add(self.watchers[place])
         return 0
@@ -98,41 +99,37 @@ cdef class Signal:
 cdef class Logic:
     """One rule over its signals, which stand in the order of the plan's atoms."""
 
-    def __cinit__(self, plan, tuple signals):
+    def __cinit__(self, plan, tuple signals, Truth truth not None):
         cdef Py_ssize_t place
-        cdef Signal signal
+        self.truth = truth
         self.signals = signals
         self.step_count = len(plan.code)
         self.steps = <Step*> calloc(self.step_count, sizeof(Step))
         self.stack = <uint64_t*> calloc(plan.depth, sizeof(uint64_t))
-        self.sources = <uint64_t***> calloc(max(1, len(signals)), sizeof(uint64_t**))
-        self.sizes = <Py_ssize_t**> calloc(max(1, len(signals)), sizeof(Py_ssize_t*))
-        if not (self.steps and self.stack and self.sources and self.sizes):
+        if not (self.steps and self.stack):
             raise MemoryError("no memory for a rule")
         for place, (op, argument) in enumerate(plan.code):
+            if op == PUSH:
+                argument = (<Signal> signals[argument]).column
             self.steps[place] = Step(op, argument)
-        for place in range(len(signals)):
-            signal = signals[place]
-            self.sources[place] = &signal.bits.words
-            self.sizes[place] = &signal.bits.word_count
 
     def __dealloc__(self):
         free(self.steps)
         free(self.stack)
-        free(self.sources)
-        free(self.sizes)
 
-    cdef uint64_t word(self, Py_ssize_t place) noexcept nogil:
-        """Return what the program comes to for the 64 ordinals from `64 * place` on."""
+    cdef uint64_t _run(self, const uint64_t* row, Py_ssize_t block) noexcept nogil:
+        """Run the program for one row, of which only the lowest bit counts, or for a block."""
         cdef uint64_t* top = self.stack - 1
         cdef Step* step = self.steps
         cdef Step* end = step + self.step_count
-        cdef int32_t index, source
+        cdef int32_t index
         while step < end:
             if step.op == PUSH:
-                source = step.argument
                 top += 1
-                top[0] = self.sources[source][0][place] if place < self.sizes[source][0] else 0
+                if row != NULL:
+                    top[0] = row[step.argument >> 6] >> (step.argument & 63)
+                else:
+                    top[0] = self.truth.gather(block, <uint32_t> step.argument)
             elif step.op == CONSTANT:
                 top += 1
                 top[0] = ~<uint64_t> 0 if step.argument else 0

@@ -12,6 +12,7 @@ from segcore._program cimport Program
 from segcore._table cimport Table
 from segcore._tally cimport Leaf
 from segcore._texts cimport Texts
+from segcore._truth cimport Truth
 from segcore._wheel cimport Wheel
 
 
@@ -21,6 +22,7 @@ cdef class Surroundings:
     cdef Wheel wheel
     cdef Queue queue
     cdef Bits known
+    cdef Truth truth
 
 
 cdef class Node:

@@ -61,6 +61,7 @@ cdef class Surroundings:
         self.known = known
         self.wheel = Wheel()
         self.queue = Queue()
+        self.truth = Truth()
 
 
 cdef class Node:
@@ -122,7 +123,7 @@ cdef class Node:
         return self.filled / <double> max(1, self.around.known.word_count * 64)
 
     def memory(self):
-        """Return the bytes of its state."""
+        """Return the bytes of its state, without the bits of its atoms."""
         return 0
 
     def signals_of(self):
@@ -184,7 +185,7 @@ cdef class TallyNode(Node):
     def add_atom(self, str key, comparison, int64_t threshold, bint of_count):
         """Decide one more atom; return its signal. The node has to be built again."""
         cdef Py_ssize_t place = self.atom_count
-        cdef Signal signal = Signal()
+        cdef Signal signal = Signal(self.around.truth)
         cdef Atom* atoms = <Atom*> realloc(self.atoms, (place + 1) * sizeof(Atom))
         if atoms == NULL:
             raise MemoryError("no memory for a condition")
@@ -335,7 +336,7 @@ cdef class TallyNode(Node):
         return type(self.leaf).__name__.lower()
 
     def memory(self):
-        return self.leaf.memory() + sum([(<Signal> signal).bits.memory() for signal in self.signals])
+        return self.leaf.memory()
 
 
 cdef class AttributeNode(Node):
@@ -348,7 +349,7 @@ cdef class AttributeNode(Node):
         self.around = around
         self.key = key
         self.program = program
-        self.signal = Signal()
+        self.signal = Signal(around.truth)
         self.at_birth = self._value(0) == 1
 
     def attributes_of(self):
@@ -372,9 +373,6 @@ cdef class AttributeNode(Node):
     cdef int clear(self, uint32_t ordinal) except -1:
         return self.signal.put(ordinal, False, self.around.queue)
 
-    def memory(self):
-        return self.signal.bits.memory()
-
 
 cdef class PersonNode(Node):
     """One condition over a whole person."""
@@ -389,7 +387,7 @@ cdef class PersonNode(Node):
         self.key = key
         self.condition = condition
         self.texts = texts
-        self.signal = Signal()
+        self.signal = Signal(around.truth)
         self.armed = Cells(sizeof(int64_t))
         self.at_birth = condition.at_birth
 
@@ -437,7 +435,7 @@ cdef class PersonNode(Node):
         return self.signal.put(ordinal, False, self.around.queue)
 
     def memory(self):
-        return self.armed.memory() + self.signal.bits.memory()
+        return self.armed.memory()
 
 
 def least_count(comparison, int64_t threshold):

@@ -39,8 +39,8 @@ cdef class PeopleEngine(LiveEngine):
                 continue
             former, absorbed = audience.has(winner), audience.has(loser)
             member = audience.logic.holds(winner)
-            audience.signal.bits.put(winner, member)
-            audience.signal.bits.put(loser, False)
+            audience.place(winner, member)
+            audience.place(loser, False)
             if member and absorbed and not former:
                 inherited.append(audience.audience_id)
             elif member != former:
@@ -97,7 +97,7 @@ cdef class PeopleEngine(LiveEngine):
         cdef Audience audience
         self._forget_bits(ordinal)
         for audience in self.audiences_in_order:
-            audience.signal.bits.put(ordinal, False)
+            audience.place(ordinal, False)
         self.events.drop(ordinal)
         self.attributes.drop(ordinal)
         self._make_known(ordinal)
@@ -124,7 +124,7 @@ cdef class PeopleEngine(LiveEngine):
         self._recount(ordinal)
         for audience in self.audiences_in_order:
             if audience.active and audience.audience_id in departed.audiences:
-                audience.signal.bits.put(ordinal, True)
+                audience.place(ordinal, True)
 
     def _checked(self, departed):
         """Return the attributes as cells, once it is sure that all can be kept."""
@@ -161,7 +161,7 @@ cdef class PeopleEngine(LiveEngine):
                 node.clear(ordinal)
         for index in self.events.of_profile(ordinal):
             place = self.events.places.find(self.events.types.get(index))
-            for node in self._listening(place).nodes:
+            for node in self._listening(place):
                 node.count_event(
                     <Table> self.events.table_pointers[place], self.events.rows.get(index),
                     ordinal, self.horizon_ms,
@@ -191,6 +191,6 @@ cdef class PeopleEngine(LiveEngine):
                 continue
             member = audience.logic.holds(ordinal)
             if member != audience.has(ordinal):
-                audience.signal.bits.put(ordinal, member)
+                audience.place(ordinal, member)
                 self.flips.add(audience.rank, ordinal, member, self.now_ms, False, -1)
         return self._changes()

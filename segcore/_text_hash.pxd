@@ -17,7 +17,6 @@ cdef extern from *:
     """
     const uint8_t MASKS[48]
     uint64_t fold(uint64_t left, uint64_t right) noexcept nogil
-    void prefetch "__builtin_prefetch" (const void* place) noexcept nogil
 
 cdef enum:
     SPELLED_BYTES = 24      # the longest text that three words hold

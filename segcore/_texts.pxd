@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from segcore._columns cimport ByteColumn, Int64Column
-from segcore._text_hash cimport prefetch
+from segcore._prefetch cimport prefetch
 
 
 cdef class Texts:

@@ -134,7 +134,7 @@ def members_of(engine: DefinitionEngine, audience_id: str) -> Bits:
     audience = engine.audience_by_id[audience_id]
     if not audience.active:
         raise KeyError(audience_id)
-    bits: Bits = audience.signal.bits
+    bits: Bits = audience.members
     return bits
 
 
