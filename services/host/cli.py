@@ -15,6 +15,7 @@ from services.host.commands.identity import identity
 from services.host.commands.journey import journey
 from services.host.commands.load import load
 from services.host.commands.message import message
+from services.host.commands.profile import profile
 from services.host.commands.replay import replay
 from services.host.commands.serving import serve, up
 from services.host.commands.status import status
@@ -38,6 +39,7 @@ for _command in (
     status,
     demo,
     identity,
+    profile,
     audience,
     explain,
     journey,

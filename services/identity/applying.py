@@ -14,6 +14,7 @@ from services.identity.domain.changes import Assigned, Change, JournalEntry, Mer
 from services.identity.domain.namespaces import Identifier
 from services.identity.domain.transit import Crossing, Parked, Place, Transit
 from services.identity.packs import (
+    ERASURE,
     MEMBER,
     OUTCOME,
     PERSONAL,
@@ -59,7 +60,7 @@ class RecordApplier:
         if self._state.waiting.count:
             self._spent += message.ByteSize()
         self.writer.begin(index, source, stamp_ms, self._state.time.now_ms)
-        if kind == OUTCOME or (kind == MEMBER and number_in(message, kind)):
+        if kind in {OUTCOME, ERASURE} or (kind == MEMBER and number_in(message, kind)):
             self._apply_numbered((self._seq, index), message, kind or "", stamp_ms)
         elif kind in PERSONAL:
             self._apply_personal((self._seq, index), message, kind, stamp_ms)
@@ -127,7 +128,11 @@ class RecordApplier:
             return False
         if self._state.waiting.concerns(self._state.graph, (), profile_id):
             return self._park(place, message, stamp_ms)
-        self.writer.write_input(message, kind, person)
+        if kind == ERASURE:
+            self._state.erase(person)
+            self.writer.write_erasure(person)
+        else:
+            self.writer.write_input(message, kind, person)
         return False
 
     def _apply_personal(self, place: Place, message: InboundHead, kind: str, stamp_ms: int) -> bool:

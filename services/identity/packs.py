@@ -13,6 +13,7 @@ from coterie.log.v1.facts_pb2 import (
     Fact,
     IdentityAssigned,
     ProfileDivided,
+    ProfileErased,
     ProfilesMerged,
 )
 from coterie.log.v1.handoff_pb2 import Departure
@@ -23,7 +24,7 @@ from coterie.log.v1.heads_pb2 import (
     InboundHead,
     InboundPackHead,
 )
-from coterie.log.v1.inbound_pb2 import Inbound
+from coterie.log.v1.inbound_pb2 import Inbound, ProfileErasure
 from coterie.log.v1.outcome_pb2 import MessageOutcome
 from coterie.type.v1.change_pb2 import (
     AttributeChange,
@@ -46,6 +47,9 @@ PERSONAL: Final = frozenset({"event", "attributes", "consent", "link", "unlink",
 
 OUTCOME: Final = "message_outcome"
 """What became of a message: names a person too, by the profile's number."""
+
+ERASURE: Final = "erasure"
+"""Of whom nothing is to be kept: a person, by the profile's number."""
 
 MEMBER: Final = "audience_member"
 """Who is published as a member from outside: names a person in either way."""
@@ -152,6 +156,8 @@ def number_in(message: InboundHead, kind: str | None) -> int:
     """Return the number of the profile that an input names; 0 where it names none by number."""
     if kind == OUTCOME:
         return MessageOutcome.FromString(message.message_outcome).profile_id
+    if kind == ERASURE:
+        return ProfileErasure.FromString(message.erasure).profile_id
     if kind == MEMBER:
         return AudienceMember.FromString(message.audience_member).profile_id
     return 0
@@ -305,6 +311,11 @@ class FactWriter:
         self._write(change.profile_id, "profile_divided", divided)
         for identifier in change.identifiers:
             self.write_change(Assigned(change.created, identifier, change.profile_id))
+
+    def write_erasure(self, profile_id: int) -> None:
+        """Tell the partition of a person who is no more."""
+        erasure_id = derive_id("erasure", str(self._seq), str(self.index), str(profile_id))
+        self._write(profile_id, "profile_erased", ProfileErased(erasure_id=erasure_id))
 
     def write_departure(self, transit: Transit) -> None:
         """Tell the partition of the person who leaves it."""

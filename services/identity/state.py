@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from segcore._fact_writer import FactPart
 from segcore._inbound import InboundReader
-from services.identity.domain.changes import Divided, JournalEntry
+from services.identity.domain.changes import Divided, Erased, JournalEntry
 from services.identity.domain.graph import Graph
 from services.identity.domain.limits import Limits
 from services.identity.domain.linking import Linked, Linker
@@ -48,6 +48,7 @@ class State:
         self.time = time
         self.waiting = waiting
         self.unsaved_journal: list[JournalEntry] = []
+        self.unsaved_erasures: list[Erased] = []
         self.unsaved_inputs: defaultdict[int, set[str]] = defaultdict(set)
         self.lock = threading.Lock()
         self._namespaces = rules.namespaces
@@ -101,6 +102,13 @@ class State:
             self.graph.merge(crossing.winner, crossing.loser)
             return self.graph.add_guest(crossing.winner)
 
+    def erase(self, profile_id: int) -> None:
+        """Let a live profile be nobody, and its journal be empty."""
+        with self.lock:
+            erased = self.graph.erase(profile_id)
+        self.unsaved_erasures.append(erased)
+        self.unsaved_journal = [one for one in self.unsaved_journal if not erased.concerns(one)]
+
     @property
     def unsaved_count(self) -> int:
         """How many inputs the tables do not know yet."""
@@ -115,6 +123,7 @@ class State:
     def clear_unsaved(self) -> None:
         """Say that all of it is in the tables."""
         self.unsaved_journal = []
+        self.unsaved_erasures = []
         self.unsaved_inputs = defaultdict(set)
         self.graph.clear_touched()
         self.waiting.clear_touched()

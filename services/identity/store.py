@@ -31,6 +31,7 @@ from services.identity.domain.changes import (
 )
 from services.identity.domain.graph import Graph
 from services.identity.domain.log_time import LogTime
+from services.identity.domain.namespaces import Identifier
 from services.identity.state import Rules, State
 from services.identity.waiting_tables import load_waiting, save_waiting
 from services.identity.waiting_tables import metadata as waiting_metadata
@@ -119,6 +120,9 @@ _DROP_SEPARATION = text(
     "DELETE FROM separations WHERE namespace = :namespace AND value = :value"
     " AND other_namespace = :other_namespace AND other_value = :other_value"
 )
+_DROP_IDENTIFIER = text("DELETE FROM identifiers WHERE namespace = :namespace AND value = :value")
+_DROP_NAMED = text("DELETE FROM journal WHERE namespace = :namespace AND value = :value")
+_DROP_JOURNAL = text("DELETE FROM journal WHERE profile_id = :profile_id")
 _PUT_INPUT = _inputs.insert()
 _PUT_LOG_TIME = text(
     "INSERT INTO log_time (id, now_ms, last_tick_ms) VALUES (1, :now_ms, :last_tick_ms)"
@@ -166,6 +170,8 @@ class IdentityStore:
             move_position(connection, STAGE, 0, self._position, position, self._epoch)
             _put_all(connection, _PUT_PROFILE, _profile_rows(state.graph))
             _put_all(connection, _PUT_IDENTIFIER, _identifier_rows(state.graph))
+            if state.unsaved_erasures:
+                _erase(connection, state)
             _put_all(connection, _PUT_SEPARATION, _separation_rows(state.graph, held=True))
             _put_all(connection, _DROP_SEPARATION, _separation_rows(state.graph, held=False))
             write_tuples(connection, _PUT_INPUT, ("kind", "input_id"), list(_input_rows(state)))
@@ -229,7 +235,25 @@ def _identifier_rows(graph: Graph) -> Iterator[dict[str, object]]:
     # In key order, so that neighbours in the table are written together.
     for identifier in sorted(graph.touched_identifiers):
         holder = graph.holder(identifier)
-        yield {"namespace": identifier[0], "value": identifier[1], "profile_id": holder}
+        if holder is not None:
+            yield {"namespace": identifier[0], "value": identifier[1], "profile_id": holder}
+
+
+def _erase(connection: Connection, state: State) -> None:
+    """Remove the identifiers that nobody has any more, and what the journal says of the erased.
+
+    It comes before what has happened since is written: that may be of the same identifiers.
+    """
+    nobodys = [one for one in state.graph.touched_identifiers if state.graph.holder(one) is None]
+    _put_all(connection, _DROP_IDENTIFIER, map(_named, sorted(nobodys)))
+    for erased in state.unsaved_erasures:
+        _put_all(connection, _DROP_NAMED, map(_named, sorted(erased.identifiers)))
+        numbers: list[dict[str, object]] = [{"profile_id": each} for each in erased.profile_ids]
+        _put_all(connection, _DROP_JOURNAL, numbers)
+
+
+def _named(identifier: Identifier) -> dict[str, object]:
+    return {"namespace": identifier[0], "value": identifier[1]}
 
 
 def _separation_rows(graph: Graph, *, held: bool) -> Iterator[dict[str, object]]:

@@ -24,9 +24,9 @@ def intent_of(
         index=index,
         at_ms=effect.at_ms,
         traceparent=traceparent,
-        came_with=instance.came_with,
     )
     if isinstance(effect, SendWanted):
+        intent.came_with = instance.came_with
         _fill_send(intent.send, effect, instance, journey)
     else:
         intent.cancel.reason = effect.reason.value

@@ -39,6 +39,7 @@ ACTED_ON = body_numbers(
         "catalog_item",
         "profiles_merged",
         "profile_divided",
+        "profile_erased",
         "message_outcome",
         "journey_publication",
         "journey_stop",
@@ -92,6 +93,7 @@ class Turn:
             "catalog_item": self._catalog_item,
             "profiles_merged": self._merge,
             "profile_divided": self._divide,
+            "profile_erased": self._erase,
             "message_outcome": self._outcome,
             "journey_publication": self._publication,
             "journey_stop": self._stop,
@@ -279,6 +281,12 @@ class Turn:
         self.working.divide(former, created, leaving)
         touched.people.update(dict.fromkeys((former, created)))
         touched.split_off.add(created)
+
+    def _erase(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
+        """End what is live of the person, and keep of all instances only how they went."""
+        for instance in self.working.live_of(fact.profile_id):
+            self.mover.end(instance, EndReason.ERASED, cause)
+        self.working.erase(fact.profile_id)
 
     def _outcome(self, fact: facts_pb2.Fact, cause: Cause, _touched: _Touched) -> None:
         instance = self.working.awaiting(fact.message_outcome.message_id)

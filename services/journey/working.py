@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from segcore.history import Event
 from services.journey import codec, tables
@@ -184,6 +184,17 @@ class Working:
             del self._entries[place]
         # Who waits for a message is looked for by it: they have to be known.
         self.prefetch((former, created))
+
+    def erase(self, profile_id: int) -> None:
+        """Forget what a person did; of instances, which have ended, by what they came to be."""
+        self.write()
+        self._connection.execute(
+            update(_table)
+            .where(_table.c.profile_id == profile_id)
+            .values(key="", trigger_event=None, trigger_original=None, came_with="", traceparent="")
+        )
+        self._connection.execute(delete(_events).where(_events.c.profile_id == profile_id))
+        self._forget(profile_id)
 
     def write(self) -> None:
         """Write what has changed; the step goes on with what it has."""

@@ -25,7 +25,7 @@ from services.messaging.domain.attempts import Ended, State, Tried, gave_up
 from services.messaging.domain.hours import optimal_ms, zone_of
 from services.messaging.recipients import Person, load_engagement, load_people
 
-_REASONS = {"expired": "expired", "merged": "merged"}
+_REASONS = {"expired": "expired", "merged": "merged", "erased": "erased"}
 """What a withdrawal is told by, where it is more than that."""
 _LAST = ("decide_ms", "send_ms", "unanswered")
 """The columns that may change with the end."""

@@ -27,6 +27,7 @@ from services.messaging.domain.attempts import (
     gave_up,
 )
 from services.messaging.drafts import Draft
+from services.messaging.erasures import ERASED
 from services.messaging.gatekeeper import Gatekeeper
 from services.messaging.providers.port import Letter
 
@@ -136,7 +137,8 @@ class Entries:
                 "of": row.message_id,
                 "of_number": row.attempts,
                 "outcome": str(answer.outcome),
-                "detail": answer.detail,
+                # What a provider says may name the person, who may be erased by now.
+                "detail": "" if row.reason == ERASED else answer.detail,
             }
         )
         unanswered = row.unanswered + (answer.outcome is Outcome.NO_ANSWER)

@@ -161,11 +161,11 @@ _READERS: Mapping[str, Callable[[FactRows, facts_pb2.Fact, int], None]] = {
     "message_outcome": _read_outcome,
 }
 
-DIVIDING = body_numbers(("profile_divided",))
+PARTING = body_numbers(("profile_divided", "profile_erased"))
 """The facts at which it matters what was said before them: such a pack is taken input by input."""
 
 READ_BODIES = body_numbers(
-    ("tick", "profile_divided", *(name for name in _READERS if name != "event"))
+    ("tick", "profile_divided", "profile_erased", *(name for name in _READERS if name != "event"))
 )
 """Of which facts a pack must be read, beside events by which people show that they read: these.
 

@@ -19,12 +19,12 @@ from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.kit.upserts import keep_first, keep_greater, keep_last
-from services.messaging import divisions, merges, tables, wire
+from services.messaging import divisions, erasures, merges, tables, wire
 from services.messaging.decisions import Decisions
 from services.messaging.domain.attempts import State
 from services.messaging.domain.hours import ENGAGEMENT_MS
 from services.messaging.domain.lanes import Lane
-from services.messaging.facts import DIVIDING, ENGAGED, READ_BODIES, FactRows, Leaving, Told
+from services.messaging.facts import ENGAGED, PARTING, READ_BODIES, FactRows, Leaving, Told
 
 STAGE = "messaging"
 
@@ -45,6 +45,8 @@ _TOLD = (
     )
 )
 _TOLD_ALREADY = delete(tables.outbox).where(tables.outbox.c.message_id == bindparam("of"))
+
+_PARTING = frozenset({"profile_divided", "profile_erased"})
 
 Group = tuple[list[facts_pb2.Fact], list[intents_pb2.Intent]]
 
@@ -84,7 +86,7 @@ class MessagingProjection:
             # What waits for a merge across partitions has had no effect yet.
             self._settled_seq = pack.settled_seq
             intents = _intents(record)
-            parting = pack.may_hold(DIVIDING, ())
+            parting = pack.may_hold(PARTING, ())
             if not waiting and not intents and not parting:
                 if not pack.may_hold(READ_BODIES, ENGAGED):
                     self._pass_to(pack.log_time_ms, is_over=not self._exact)
@@ -145,10 +147,11 @@ class MessagingProjection:
                 self._flush(connection, rows)
                 rows = FactRows()
                 self._decisions.decide_until(connection, before_ms)
-        if any(fact.HasField("profile_divided") for fact in facts):
+        if any(fact.WhichOneof("body") in _PARTING for fact in facts):
             self._flush(connection, rows)
             rows = FactRows()
             divisions.divide(connection, facts)
+            erasures.erase(connection, facts)
         rows.read(facts, inbound_seq)
         for fact in facts:
             self._pass(fact)

@@ -14,7 +14,7 @@ from services.kit import paging
 from services.kit.freshness import format_revision
 from services.kit.rpc.interceptors import takes_bytes
 from services.profile import pages, wire
-from services.profile.app import Profiles, SchemaExtensions
+from services.profile.app import Erasures, Profiles, SchemaExtensions
 from services.profile.intake import Gateway
 from services.profile.pipeline import pipelined
 
@@ -27,9 +27,16 @@ Call = grpc.aio.ServicerContext[Any, Any]
 class ProfileApi(rpc.ProfileServiceServicer):
     """Decides nothing."""
 
-    def __init__(self, gateway: Gateway, profiles: Profiles, extensions: SchemaExtensions) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        profiles: Profiles,
+        erasures: Erasures,
+        extensions: SchemaExtensions,
+    ) -> None:
         self._gateway = gateway
         self._profiles = profiles
+        self._erasures = erasures
         self._extensions = extensions
 
     @takes_bytes
@@ -69,6 +76,13 @@ class ProfileApi(rpc.ProfileServiceServicer):
         """Return one profile."""
         found = await self._profiles.find(request.who, request.consistency)
         return pb.GetProfileResponse(profile=wire.profile(found))
+
+    async def EraseProfile(
+        self, request: pb.EraseProfileRequest, _context: Call
+    ) -> pb.EraseProfileResponse:
+        """Erase a person."""
+        revision, profile_id = await self._erasures.erase(request.who, request.request_id)
+        return pb.EraseProfileResponse(revision=format_revision(revision), profile_id=profile_id)
 
     async def ListEvents(
         self, request: pb.ListEventsRequest, _context: Call

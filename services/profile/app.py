@@ -10,7 +10,7 @@ from coterie.rpc.v1 import consistency_pb2
 from coterie.type.v1 import identity_pb2, schema_pb2
 from services.kit.errors import invalid_field
 from services.kit.freshness import Freshness, check_token, settle
-from services.kit.ids import partition_of
+from services.kit.ids import parse_request_id, partition_of
 from services.kit.rules import vocabulary
 from services.profile import checks, domain
 from services.profile.intake import Gateway
@@ -67,6 +67,15 @@ class Profiles:
             raise domain.nobody()
         return found
 
+    async def nameable(self, who: identity_pb2.Who) -> int:
+        """Return who that is by now, also by the id of an erased profile; raises NotFound."""
+        latest = consistency_pb2.Consistency(latest=True)
+        profile_id = await self._settled(who, latest)
+        found = await asyncio.to_thread(self._store.nameable, profile_id)
+        if not found:
+            raise domain.nobody()
+        return found
+
     async def schema(self, consistency: consistency_pb2.Consistency) -> schema_pb2.Schema:
         """Return the schema: every partition's log tells all of it, so one is enough."""
         await settle(consistency, self._freshness[0], self._latest)
@@ -107,6 +116,20 @@ class Profiles:
                 return who.profile_id
             case _:
                 raise invalid_field("who", "nobody", "an identifier or a profile id")
+
+
+class Erasures:
+    """Takes erasures into the log, by the number of the profile alone."""
+
+    def __init__(self, gateway: Gateway, profiles: Profiles) -> None:
+        self._gateway = gateway
+        self._profiles = profiles
+
+    async def erase(self, who: identity_pb2.Who, request_id: str) -> tuple[int, int]:
+        """Append the erasure; return its position and whose it is. Raises NotFound."""
+        checked_id = parse_request_id(request_id, "request_id")
+        profile_id = await self._profiles.nameable(who)
+        return await self._gateway.take_erasure(profile_id, checked_id), profile_id
 
 
 class SchemaExtensions:

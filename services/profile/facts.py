@@ -15,6 +15,7 @@ from segcore._fact_reader import FactReader
 from services.kit.upserts import Row
 from services.profile import tables
 from services.profile.divisions import Division
+from services.profile.erasures import Erasure
 from services.profile.merges import follow
 
 EventRow = tuple[int, int, int, str, str, bytes, str]
@@ -27,12 +28,12 @@ class FactRows:
     `profiles` are all of whom there is a fact, with the log's time at the first. Events are read by
     a kernel where they are plain.
 
-    Of all that is said nothing hangs on the order, save where a profile is divided: `divide` hears
-    of that where it comes, and takes the rows so far with `clear`.
+    Of all that is said nothing hangs on the order, save where a profile is divided or erased:
+    `part` hears of that where it comes, and takes the rows so far with `clear`.
     """
 
-    def __init__(self, divide: Callable[[Division], None]) -> None:
-        self._divide = divide
+    def __init__(self, part: Callable[[Division | Erasure], None]) -> None:
+        self._part = part
         self.by_table: dict[str, list[Row]] = {
             table.name: []
             for table in (
@@ -62,6 +63,7 @@ class FactRows:
             "profiles_merged": self._read_merge,
             "departure": self._read_departure,
             "profile_divided": self._read_division,
+            "profile_erased": self._read_erasure,
         }
 
     def read(self, payload: bytes) -> None:
@@ -198,8 +200,10 @@ class FactRows:
     def _read_division(self, fact: FactHead, _arrival: int) -> None:
         divided = ProfileDivided.FromString(fact.profile_divided)
         leaving = tuple(f"{one.namespace}:{one.value}" for one in divided.identities)
-        division = Division(fact.profile_id, divided.new_profile_id, leaving, fact.log_time_ms)
-        self._divide(division)
+        self._part(Division(fact.profile_id, divided.new_profile_id, leaving, fact.log_time_ms))
+
+    def _read_erasure(self, fact: FactHead, _arrival: int) -> None:
+        self._part(Erasure(fact.profile_id, fact.log_time_ms))
 
 
 def _came_with(fact: FactHead) -> str:

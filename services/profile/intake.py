@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from coterie.log.v1 import inbound_pb2
 from coterie.profile.v1 import columns_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.type.v1 import schema_pb2
@@ -136,6 +137,14 @@ class Gateway:
         self._stamps.begin()
         packer = Packer(self._traceparent())
         packer.add_change("schema", extension, "", self._stamps.last_ms)
+        return (await asyncio.shield(self._begin(packer.payloads(), 1, ()))).revision
+
+    async def take_erasure(self, profile_id: int, request_id: str) -> int:
+        """Append the erasure of a profile; return its position. No backlog refuses it."""
+        self._stamps.begin()
+        packer = Packer(self._traceparent())
+        erasure = inbound_pb2.ProfileErasure(profile_id=profile_id)
+        packer.add_change("erasure", erasure, request_id, self._stamps.last_ms)
         return (await asyncio.shield(self._begin(packer.payloads(), 1, ()))).revision
 
     async def drain(self) -> None:

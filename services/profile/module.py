@@ -17,7 +17,7 @@ from services.kit.sql_stage import SqlStage
 from services.kit.stage import StageState
 from services.profile import tables
 from services.profile.api import ProfileApi
-from services.profile.app import Profiles, SchemaExtensions
+from services.profile.app import Erasures, Profiles, SchemaExtensions
 from services.profile.appending import InboundAppender
 from services.profile.backlog import Backlog
 from services.profile.handing import Handing
@@ -132,7 +132,8 @@ class ProfileModule:
         extensions = SchemaExtensions(
             self._gateway, self._schema, self._freshness[0], self._inbound.last_seq()
         )
-        return ProfileApi(self._gateway, profiles, extensions)
+        erasures = Erasures(self._gateway, profiles)
+        return ProfileApi(self._gateway, profiles, erasures, extensions)
 
 
 def build(context: Context) -> ProfileModule:

@@ -16,6 +16,7 @@ Body = (
     | change_pb2.ConsentChange
     | change_pb2.CatalogItem
     | schema_pb2.Schema
+    | inbound_pb2.ProfileErasure
 )
 
 

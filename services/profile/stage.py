@@ -2,7 +2,7 @@
 
 All writes of a step commute, so that it first takes the rows of all its packs to who people are
 after the step, and then moves the rows of those profiles that the step merged away. Only where a
-profile is divided, all before it is written first.
+profile is divided or erased, all before it is written first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.kit.log.port import Record
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.kit.upserts import keep_first, keep_greater, keep_last, write_tuples
-from services.profile import divisions, merges, schema, tables
+from services.profile import divisions, erasures, merges, schema, tables
 from services.profile.facts import FactRows
 from services.profile.handing import Handing
 from services.profile.store import read_schema
@@ -67,12 +67,15 @@ class FactsProjection:
     def apply(self, connection: Connection, records: Sequence[Record]) -> None:
         """Write the effect of whole packs in the stage's transaction."""
 
-        def divide(division: divisions.Division) -> None:
+        def part(parting: divisions.Division | erasures.Erasure) -> None:
             self._flush(connection, facts)
             facts.clear()
-            divisions.move_rows(connection, division)
+            if isinstance(parting, erasures.Erasure):
+                erasures.remove_rows(connection, parting)
+            else:
+                divisions.move_rows(connection, parting)
 
-        facts = FactRows(divide)
+        facts = FactRows(part)
         self._next_known = []
         for record in records:
             facts.read(record.payload)

@@ -35,6 +35,15 @@ class ProfileStore:
                     return profile_id
                 profile_id = into
 
+    def nameable(self, profile_id: int) -> int:
+        """Return the profile that this one is part of, also one that is erased; 0 for nobody."""
+        with self._database.read() as connection:
+            profile_id = _current_id(connection, profile_id)
+            table = tables.erasures
+            query = select(table.c.profile_id).where(table.c.profile_id == profile_id)
+            erased = connection.execute(query).scalar_one_or_none() is not None
+            return profile_id if erased or _exists(connection, profile_id) else 0
+
     def find(self, profile_id: int) -> domain.Profile | None:
         """Return the profile with this id, or the one that it was merged into."""
         with self._database.read() as connection:

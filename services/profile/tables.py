@@ -71,6 +71,14 @@ departures = Table(
 )
 """Profiles that leave for another partition: who reads one waits for that partition too."""
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("profile_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("erase_ms", BigInteger, nullable=False),
+)
+"""Profiles that are no more: by number alone, so that asking again is no mistake."""
+
 untold_departures = Table(
     "untold_departures",
     metadata,
@@ -184,6 +192,7 @@ CONTENT: tuple[Table, ...] = (
     profiles,
     redirects,
     departures,
+    erasures,
     identifiers,
     attributes,
     consents,

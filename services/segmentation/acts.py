@@ -122,6 +122,10 @@ def _divide(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
     )
 
 
+def _erase(partition: Partition, fact: facts_pb2.Fact) -> list[Transition]:
+    return parting.erase(partition, ordinal_of(fact.profile_id), fact.profile_erased.erasure_id)
+
+
 def _belongings(arrival: handoff_pb2.Arrival) -> Belongings:
     for each in arrival.handoffs:
         if each.service == handover.SERVICE:
@@ -187,6 +191,7 @@ _ACTS: dict[str, Callable[[Partition, facts_pb2.Fact], list[Transition]]] = {
     "attributes": _attributes,
     "profiles_merged": _merge,
     "profile_divided": _divide,
+    "profile_erased": _erase,
     "catalog_item": _catalog,
     "schema": _schema,
     "audience_proposal": _proposal,

@@ -43,6 +43,7 @@ class Cause(enum.StrEnum):
     DEFINITION = "definition"
     PUBLICATION = "publication"
     UNMERGE = "unmerge"
+    ERASURE = "erasure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,8 @@ class Overview:
             with partition.lock:
                 ordinal = partition.current(ordinal)
                 if ordinal not in partition.departures:
+                    if not partition.is_there(ordinal):
+                        raise NotFound("PROFILE_NOT_FOUND", "who: there is no profile with that id")
                     yield partition, ordinal
                     return
             person = partition.departures[ordinal]

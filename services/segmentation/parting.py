@@ -1,4 +1,4 @@
-"""People of a partition who come apart."""
+"""People of a partition who come apart, and who are no more."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def divide(
     partition.last_ordinal = max(partition.last_ordinal, new_ordinal)
     flips = partition.engine.divide(partition.current(ordinal), new_ordinal, came_with)
     return partition.told(flips, Cause.UNMERGE, division_id)
+
+
+def erase(partition: Partition, ordinal: int, erasure_id: str) -> list[Transition]:
+    """Let a person leave every audience and be nobody; only the exits are still told."""
+    ordinal = partition.current(ordinal)
+    changed = partition.told(partition.engine.erase(ordinal), Cause.ERASURE, erasure_id)
+    partition.records.drop_person(ordinal)
+    return changed

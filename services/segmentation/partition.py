@@ -302,6 +302,10 @@ class Partition:
         """Tell whether a profile with this ordinal was ever given out: ordinals are dense."""
         return 0 < ordinal <= self.last_ordinal
 
+    def is_there(self, ordinal: int) -> bool:
+        """Tell whether a profile that went into no other one is somebody: not if it was erased."""
+        return ordinal in self.engine.known
+
     def current(self, ordinal: int) -> int:
         """Return the ordinal that a merged profile's ordinal leads to."""
         while ordinal in self.redirects:

@@ -1,4 +1,4 @@
-"""`coterie identity` as support staff use it, against a running suite."""
+"""`coterie identity` and `coterie profile` as support staff use them, on a running suite."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ async def run(*arguments: str, code: int = 0) -> str:
     return "".join(line for line in lines if not LOGGED.match(line))
 
 
-def test_identifiers_are_shown_parted_and_joined_again(tmp_path: Path) -> None:
+def test_identifiers_are_shown_parted_joined_again_and_erased(tmp_path: Path) -> None:
     async def story() -> None:
         config = Config(data_dir=tmp_path / "data", clock="virtual", ports=FREE_PORTS)
         suite = Suite(config)
@@ -31,6 +31,7 @@ def test_identifiers_are_shown_parted_and_joined_again(tmp_path: Path) -> None:
             async with connected(suite.addresses()) as app:
                 await app.send(event("e1", "product_view", "crm:ann email:a@x", received=NOON))
                 await everything(suite.address("identity"))
+                await erased(suite.address("profile"), suite.address("identity"))
         finally:
             await suite.stop()
 
@@ -51,5 +52,16 @@ def test_identifiers_are_shown_parted_and_joined_again(tmp_path: Path) -> None:
         assert "expected NAMESPACE:VALUE" in await run("identity", "unlink", "2", *to, code=2)
         assert (await run("identity", "link", "email:a@x", "crm:ann", *to)).startswith("linked")
         assert "took in profile 2" in await run("identity", "show", "crm:ann", *to)
+
+    async def erased(profile: str, identity: str) -> None:
+        to = ("--address", profile)
+        assert "Aborted" in await run("profile", "erase", "crm:ann", *to, code=1)
+        gone = await run("profile", "erase", "email:a@x", "--yes", *to)
+        assert gone.startswith("profile 1 is erased, at revision ")
+        assert (await run("profile", "erase", "1", "--yes", *to)).startswith("profile 1 is erased")
+        nobody = await run("profile", "erase", "crm:ann", "--yes", *to, code=1)
+        assert "expected a known identifier or profile id" in nobody
+        shown = await run("identity", "show", "1", "--address", identity, code=1)
+        assert "no profile has this identifier or id" in shown
 
     asyncio.run(story())

@@ -51,13 +51,15 @@ STEPS = 12
 class Step:
     """Batches that are received at one instant; the suite may be started again after each.
 
-    After them each list of `unlinks` is asked to leave whom they are part of.
+    After them each list of `unlinks` is asked to leave whom they are part of, and the people of
+    `erasures` are erased.
     """
 
     at_ms: int
     batches: list[list[profile_pb.IngestInput]]
     restarts: tuple[bool, ...]
     unlinks: tuple[tuple[str, ...], ...] = ()
+    erasures: tuple[str, ...] = ()
 
 
 def plan(seed: int, *, parting: bool = False) -> list[Step]:
@@ -72,7 +74,8 @@ def plan(seed: int, *, parting: bool = False) -> list[Step]:
         ]
         restarts = tuple(chance.random() < 0.08 for _ in batches)
         unlinks = tuple(_leaving(parted) for _ in range(parted.randint(1, 4))) if parting else ()
-        steps.append(Step(now, batches, restarts, unlinks))
+        erasures = tuple(_leaving(parted)[0] for _ in range(parted.randint(0, 1)) if parting)
+        steps.append(Step(now, batches, restarts, unlinks, erasures))
     return steps
 
 
@@ -124,8 +127,7 @@ async def live(directory: Path, steps: list[Step], partitions: int) -> dict[str,
             for number, batch in _batches(steps, first, until):
                 await app.send(*steps[number].batches[batch])
                 if batch == len(steps[number].batches) - 1:
-                    for leaving in steps[number].unlinks:
-                        await _unlink(app, leaving)
+                    await _part(app, steps[number])
                     await app.client.settle()
                     if number == half:
                         for name, rule in LATE_RULE.items():
@@ -137,6 +139,13 @@ async def live(directory: Path, steps: list[Step], partitions: int) -> dict[str,
     raise AssertionError("there is a last leg")
 
 
+async def _part(app: App, step: Step) -> None:
+    for leaving in step.unlinks:
+        await _unlink(app, leaving)
+    for name in step.erasures:
+        await _erase(app, name)
+
+
 async def _unlink(app: App, leaving: tuple[str, ...]) -> None:
     """Ask for an un-merge; what is nobody's, everything somebody has, or several people's stays."""
     request = identity_pb.UnlinkRequest(identities=map(identity, leaving))
@@ -144,6 +153,15 @@ async def _unlink(app: App, leaving: tuple[str, ...]) -> None:
         await app.client.identity.Unlink(request)
     except grpc.aio.AioRpcError as error:
         if error.code() not in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}:
+            raise
+
+
+async def _erase(app: App, name: str) -> None:
+    """Erase a person, if there is one."""
+    try:
+        await app.profile.EraseProfile(profile_pb.EraseProfileRequest(who=who(name)))
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
             raise
 
 
@@ -255,5 +273,10 @@ def _told(directory: Path, partitions: int) -> Iterator[tuple[int, transitions_p
 
 async def _name(app: App, person: int) -> str:
     request = identity_pb.GetGraphRequest(who=identity_pb2.Who(profile_id=person))
-    graph = await app.client.identity.GetGraph(request)
+    try:
+        graph = await app.client.identity.GetGraph(request)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return "erased"
     return min(f"{one.namespace}:{one.value}" for one in graph.identities)

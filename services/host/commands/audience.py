@@ -28,6 +28,7 @@ _REASONS = {
     audience_pb2.CAUSE_ATTRIBUTE: "an attribute changed",
     audience_pb2.CAUSE_MERGE: "two profiles became one",
     audience_pb2.CAUSE_UNMERGE: "one profile became two",
+    audience_pb2.CAUSE_ERASURE: "erased",
     audience_pb2.CAUSE_DEFINITION: "the audience went live",
     audience_pb2.CAUSE_PUBLICATION: "published from outside",
 }

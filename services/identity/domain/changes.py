@@ -46,6 +46,23 @@ class Divided:
     identifiers: tuple[Identifier, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """A profile that is no more, by all numbers that found it, and what it held.
+
+    It is no entry of a journal: what the journal says of these goes.
+    """
+
+    profile_ids: frozenset[int]
+    identifiers: frozenset[Identifier]
+
+    def concerns(self, entry: JournalEntry) -> bool:
+        """Whether an entry is of the profile, or names an identifier that it held."""
+        change = entry.change
+        named = isinstance(change, Assigned) and change.identifier in self.identifiers
+        return named or change.profile_id in self.profile_ids
+
+
 Change = Assigned | Merged | Refused | Divided
 
 

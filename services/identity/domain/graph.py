@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.identity.domain.changes import Assigned, Divided, Merged, Refused
+from services.identity.domain.changes import Assigned, Divided, Erased, Merged, Refused
 from services.identity.domain.namespaces import Identifier
 from services.identity.domain.separations import Separations
+
+ERASED = -1
+"""Where the table of profiles says that an erased profile went."""
 
 ORDINAL_BITS = 32
 """A profile id is the partition above this many bits of ordinal."""
@@ -28,6 +31,7 @@ class Graph:
         self._absorbed: dict[int, tuple[int, ...]] = {}
         self._last_ordinals = [0] * partitions
         self._refusals: set[Refused] = set()
+        self._erased: set[int] = set()
         self.separations = Separations()
         self.touched_identifiers: dict[Identifier, None] = {}
         self.touched_profiles: dict[int, None] = {}
@@ -58,11 +62,12 @@ class Graph:
         return self._identifiers.get(profile_id, ())
 
     def live(self, profile_id: int) -> int | None:
-        """Return the profile that this id finds now, None for an id that was never given out."""
+        """Return the profile that this id finds now, None for one never given out, or erased."""
         partition, ordinal = profile_id >> ORDINAL_BITS, profile_id & (1 << ORDINAL_BITS) - 1
         if partition >= self._partitions or not 0 < ordinal <= self._last_ordinals[partition]:
             return None
-        return self._redirects.get(profile_id, profile_id)
+        found = self._redirects.get(profile_id, profile_id)
+        return None if found in self._erased else found
 
     def absorbed(self, profile_id: int) -> tuple[int, ...]:
         """Return the profiles that were merged into this live one, directly or not, by id."""
@@ -70,7 +75,7 @@ class Graph:
 
     def profile_count(self) -> int:
         """Return how many live profiles there are."""
-        return sum(self._last_ordinals) - len(self._redirects)
+        return sum(self._last_ordinals) - len(self._redirects) - len(self._erased)
 
     def create(self, first: Identifier) -> Assigned:
         """Make a profile for an identifier that nobody holds, in the partition of its hash."""
@@ -120,6 +125,19 @@ class Graph:
         self.separations.separate(leaving, self._identifiers[profile_id])
         return Divided(profile_id, created, tuple(leaving))
 
+    def erase(self, profile_id: int) -> Erased:
+        """Let a live profile be nobody: what it held is as if it had never been seen."""
+        gone = self._identifiers.pop(profile_id)
+        for identifier in gone:
+            del self._holders[identifier]
+            self.touched_identifiers[identifier] = None
+        self.separations.forget(gone)
+        self._erased.add(profile_id)
+        self.touched_profiles[profile_id] = None
+        numbers = frozenset((profile_id, *self._absorbed.pop(profile_id, ())))
+        self._refusals = {one for one in self._refusals if one.profile_id not in numbers}
+        return Erased(numbers, frozenset(gone))
+
     def add_guest(self, host: int) -> int:
         """Return a new id in the partition of a live profile, which belongs to nobody and finds it.
 
@@ -147,8 +165,8 @@ class Graph:
         self.separations.touched.clear()
 
     def redirect_of(self, profile_id: int) -> int:
-        """Return where a merged profile went, 0 for a live one."""
-        return self._redirects.get(profile_id, 0)
+        """Return where a merged profile went, 0 for a live one, ERASED for one that is no more."""
+        return ERASED if profile_id in self._erased else self._redirects.get(profile_id, 0)
 
     def load_profiles(self, rows: Iterable[tuple[int, int]]) -> None:
         """Take in all profiles of a store as (profile id, merged into or 0)."""
@@ -157,12 +175,16 @@ class Graph:
             partition = profile_id >> ORDINAL_BITS
             ordinal = profile_id & (1 << ORDINAL_BITS) - 1
             self._last_ordinals[partition] = max(self._last_ordinals[partition], ordinal)
-            if merged_into:
+            if merged_into == ERASED:
+                self._erased.add(profile_id)
+            elif merged_into:
                 self._redirects[profile_id] = merged_into
                 absorbed.setdefault(merged_into, []).append(profile_id)
             else:
                 self._identifiers[profile_id] = ()
-        self._absorbed.update((winner, tuple(gone)) for winner, gone in absorbed.items())
+        self._absorbed.update(
+            (winner, tuple(gone)) for winner, gone in absorbed.items() if winner not in self._erased
+        )
 
     def load_identifiers(self, rows: Iterable[tuple[str, str, int]]) -> None:
         """Take in all identifiers of a store as (namespace, value, holder), after the profiles."""
@@ -189,6 +211,7 @@ class Graph:
         yield f"ordinals {self._last_ordinals}"
         yield from (f"{key!r} {self._holders[key]}" for key in sorted(self._holders))
         yield from (f"{key} > {self._redirects[key]}" for key in sorted(self._redirects))
+        yield f"erased {sorted(self._erased)}"
         yield from (f"{one!r} | {other!r}" for one, other in self.separations.pairs())
         refusals = sorted((one.profile_id, one.other, one.reason) for one in self._refusals)
         yield from map(repr, refusals)

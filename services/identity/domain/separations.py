@@ -52,10 +52,15 @@ class Separations:
         """Hold these pairs apart no more."""
         for one, other in pairs:
             for mine, its in ((one, other), (other, one)):
-                self._apart[mine].discard(its)
-                if not self._apart[mine]:
-                    del self._apart[mine]
+                held = self._apart.get(mine, set())
+                held.discard(its)
+                if not held:
+                    self._apart.pop(mine, None)
             self.touched[one, other] = None
+
+    def forget(self, identifiers: Iterable[Identifier]) -> None:
+        """Hold identifiers apart from nothing any more: nobody has them."""
+        self.join([_pair(one, other) for one in identifiers for other in self._apart.get(one, ())])
 
     def pairs(self) -> Iterator[Pair]:
         """Yield all pairs, in order."""

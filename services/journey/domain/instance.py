@@ -20,6 +20,7 @@ class EndReason(enum.StrEnum):
     CHECK_FAILED = "check_failed"
     MERGED = "merged"
     STOPPED = "stopped"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,12 @@ def unlink(input_id: str, *ids: str, at_ms: int = START_MS) -> Inbound:
     return message
 
 
+def erasure(input_id: str, profile_id: int, at_ms: int = START_MS) -> Inbound:
+    message = Inbound(input_id=input_id, received_ms=at_ms)
+    message.erasure.profile_id = profile_id
+    return message
+
+
 def attributes(input_id: str, *ids: str, at_ms: int = START_MS, **values: str) -> Inbound:
     message = Inbound(input_id=input_id, received_ms=at_ms)
     message.attributes.identities.extend(map(identity, ids))

@@ -292,6 +292,7 @@ def test_the_kinds_of_inputs_keep_the_numbers_that_the_tables_hold() -> None:
         "template_publication": 22,
         "handoff": 23,
         "unlink": 24,
+        "erasure": 25,
         "audience_deletion": 30,
         "audience_member": 31,
     }

@@ -21,11 +21,13 @@ from journey_stage import (
     tick,
     wait,
 )
+from sqlalchemy import select
 
 from coterie.journey.v1 import journey_pb2
 from coterie.log.v1 import facts_pb2, transitions_pb2
 from coterie.type.v1 import message_pb2
 from segcore.rule import Aggregate, Fold, Not, Rows, Scope
+from services.journey import tables
 from services.journey.domain.instance import EndReason
 from tests.databases import Databases
 
@@ -192,3 +194,26 @@ def test_restarts_and_steps_do_not_show(databases: Databases, limit: int) -> Non
     ]
     assert [one[2:4] for one in here.wanted()] == [(ADA, "send")] * 3
     world.close()
+
+
+def erased(at_ms: int, person: int = ADA) -> Input:
+    fact = facts_pb2.Fact(log_time_ms=at_ms, received_ms=at_ms, profile_id=person)
+    fact.profile_erased.SetInParent()
+    out = change("left", person, at_ms, entered=False, cause="ERASURE")
+    return Input([fact], [out])
+
+
+def test_the_instances_of_who_is_erased_end_and_say_no_more_than_that(here: Partition) -> None:
+    here.feed(carts())
+    here.feed(publish(START, "nudge", by_audience("left", wait("wait", DAY), send("nudge"))))
+    here.feed(cart(START + 1, "e1", "crm:a"), enter(START + 2, "e2", "crm:a"))
+    here.feed(erased(START + HOUR))
+    here.feed(tick(START + 2 * DAY))
+    here.work()
+    for one in here.instances():
+        assert (one.end_reason, one.end_ms) == (EndReason.ERASED, START + HOUR)
+        assert (one.trigger, one.key, one.came_with) == (None, "", "")
+    asked, withdrawn = here.wanted()
+    assert withdrawn[3:] == ("cancel", asked[4], START + HOUR, "erased")
+    with here.world.database.read() as connection:
+        assert connection.execute(select(tables.events)).all() == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from messaging_world import (
     BETH,
+    CANCELLED,
     DAY,
     HOUR,
     IN,
@@ -178,5 +179,60 @@ def test_a_replay_in_one_go_gives_the_same_tables(world: World) -> None:
     other = World()
     world.replayed(other)
     for table in (*tables.PROJECTED, tables.messages, tables.checks):
+        assert world.rows(table) == other.rows(table)
+    other.close()
+
+
+def erased(person: int = BETH) -> facts_pb2.Fact:
+    fact = facts_pb2.Fact(profile_id=person)
+    fact.profile_erased.SetInParent()
+    return fact
+
+
+def test_nothing_more_is_sent_to_who_is_erased_and_nothing_says_who_it_was(world: World) -> None:
+    notebook = world.providers[Lane.SMS] = Notebook()
+    world.feed(*both_known())
+    world.feed(tick(), intents=[asked("m", "crm:b")])
+    asyncio.run(world.dispatch())
+    later = asked("n", "crm:b", NOON + 1)
+    later.send.trigger.event_id = "personal"
+    world.feed(tick(), at=NOON + 1, intents=[later])
+    world.feed(erased(), at=NOON + 2)
+    world.feed(tick(), at=NOON + HOUR)
+    asyncio.run(world.dispatch())
+    assert len(notebook.letters) == 1
+    assert (world.fate("m"), world.fate("n")) == ((SENT, ""), (CANCELLED, "erased"))
+    for table in (tables.attributes, tables.consents, tables.preferences, tables.engagement):
+        assert world.rows(table) == []
+    held = repr(world.rows(tables.messages)) + repr(world.rows(tables.attempts))
+    for personal in (HERS, OTHERS, "Beth", "personal", "crm:b"):
+        assert personal not in held
+    for address in (HERS, OTHERS):
+        found = world.store.suppression(Lane.SMS, address)
+        assert found is not None
+        assert (found.since_ms, found.reason) == (NOON + 2, 5)
+
+
+def test_who_comes_with_the_address_of_the_erased_is_not_written_to(world: World) -> None:
+    notebook = world.providers[Lane.SMS] = Notebook()
+    world.feed(*both_known())
+    world.feed(erased())
+    world.feed(attributes(BEA, phone=OTHERS), consent(BEA, sms=IN))
+    world.feed(tick(), intents=[send("n", person=BEA)])
+    assert world.fate("n")[1] == "suppressed"
+    world.store.unsuppress(Lane.SMS, OTHERS)
+    world.feed(tick(), intents=[send("o", person=BEA)])
+    asyncio.run(world.dispatch())
+    assert [one.address for one in notebook.letters] == [OTHERS]
+
+
+def test_an_erasure_in_a_replay_gives_the_same_tables(world: World) -> None:
+    world.feed(*both_known(), *reachable(BEA))
+    world.feed(tick(), intents=[asked("m", "crm:b")])
+    world.feed(erased(), attributes(BEA, first_name="B"))
+    world.feed(tick(), at=NOON + HOUR)
+    other = World()
+    world.replayed(other)
+    for table in (*tables.PROJECTED, tables.messages, tables.suppressions):
         assert world.rows(table) == other.rows(table)
     other.close()

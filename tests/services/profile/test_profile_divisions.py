@@ -21,8 +21,9 @@ from profile_inputs import (
     record,
 )
 from profile_tables import ADA, BOB, CEM, Fact, Tables
+from sqlalchemy import select
 
-from services.profile import domain
+from services.profile import domain, tables
 from services.profile.digest import state_hash
 from tests.databases import SERVER, made
 
@@ -185,3 +186,23 @@ def test_who_leaves_by_a_record_that_is_set_aside_is_handed_over_all_the_same(
         projection.dead_letter(connection, letter, "ValueError")
     known.projection().committed([letter])
     assert [one.merge_id for one in known.handoffs] == ["m1"]
+
+
+def _erased(who: int) -> Fact:
+    made = Fact(profile_id=who, log_time_ms=T0 + 9)
+    made.profile_erased.SetInParent()
+    return made
+
+
+def test_nothing_is_held_of_who_is_erased(known: Tables) -> None:
+    known.tell(fact(ADA, "crm:ada"), fact(BOB, "crm:bob"), fact(ADA, BOB))
+    known.apply([record(10, [*_told(ADA, 1), _erased(ADA), *_told(CEM, 2, 5)])])
+    assert known.store.find(ADA) is None
+    assert known.store.list_events(BOB, (), None, 9) is None
+    assert [known.store.nameable(one) for one in (ADA, BOB, CEM, 99)] == [ADA, ADA, CEM, 0]
+    known.apply([record(11, [fact(CEM, "crm:ada")])])
+    assert known.profile(CEM).identities == (domain.Identity("crm", "ada"),)
+    with known.database.read() as connection:
+        for table in (tables.attributes, tables.consents, tables.preferences, tables.timeline):
+            found = connection.execute(select(table.c.profile_id).distinct()).scalars()
+            assert ADA not in set(found)

@@ -7,6 +7,7 @@ import pytest
 from coterie.log.v1.facts_pb2 import Fact, FactPack
 from coterie.log.v1.inbound_pb2 import InboundPack
 from coterie.log.v1.transitions_pb2 import (
+    CAUSE_ERASURE,
     CAUSE_UNMERGE,
     CHANGE_ENTERED,
     CHANGE_EXITED,
@@ -191,3 +192,38 @@ def test_who_comes_from_another_partition_can_be_divided_there(side: Side, tmp_p
         ("visited", 3, CHANGE_ENTERED),
         ("gold", 3, CHANGE_ENTERED),
     }
+
+
+def erased(profile_id: int, at_ms: int = 20) -> list[Fact]:
+    made = fact(profile_id, at_ms=at_ms)
+    made.profile_erased.erasure_id = "x1"
+    return [made]
+
+
+def test_who_is_erased_leaves_everything_and_is_nobody(side: Side) -> None:
+    side.take(visit(1, "ecid:d"), tier(1, "crm:a", "gold"), visit(2, "crm:b", "e2"))
+    assert sorted(side.take(erased(1))) == [
+        ("gold", 1, CHANGE_EXITED, CAUSE_ERASURE),
+        ("visited", 1, CHANGE_EXITED, CAUSE_ERASURE),
+    ]
+    partition = side.stage.partition
+    assert not partition.is_there(1)
+    assert partition.is_there(2)
+    assert list(partition.records.of(1)) == []
+    assert list(partition.engine.history(1).events) == []
+    tick = fact(0, at_ms=10 + HOUR)
+    tick.tick.SetInParent()
+    assert [one[:3] for one in side.take([tick])] == [("visited", 2, CHANGE_EXITED)]
+
+
+def test_a_snapshot_after_an_erasure_gives_the_same(side: Side, tmp_path: Path) -> None:
+    other = Side(tmp_path / "other")
+    for each in (side, other):
+        each.take(visit(1, "ecid:d"), tier(1, "ecid:d", "gold"), visit(2, "crm:a", "e2"))
+        each.take(erased(1))
+    saved.write(other.directory, saved.capture(other.stage.partition))
+    other.stage.restore()
+    for each in (side, other):
+        each.take(visit(2, "ecid:d", "e3", 30))
+    assert side.hash() == other.hash()
+    assert not other.stage.partition.is_there(1)
