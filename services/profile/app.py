@@ -26,6 +26,9 @@ class Identities(Protocol):
     ) -> int:
         """Return the profile id, 0 for an identifier that nobody has."""
 
+    async def live(self, profile_id: int) -> int:
+        """Return the profile that this id finds by now, 0 where it finds nobody."""
+
 
 class Profiles:
     """Reads of people. `latest` reads the last position of the inbound log."""
@@ -68,10 +71,15 @@ class Profiles:
         return found
 
     async def nameable(self, who: identity_pb2.Who) -> int:
-        """Return who that is by now, also by the id of an erased profile; raises NotFound."""
-        latest = consistency_pb2.Consistency(latest=True)
-        profile_id = await self._settled(who, latest)
-        found = await asyncio.to_thread(self._store.nameable, profile_id)
+        """Return who that is by now, also by the id of an erased profile; raises NotFound.
+
+        Identity says so, which is nowhere behind for long; of the erased the tables alone know.
+        """
+        if who.WhichOneof("person") == "profile_id" and who.profile_id:
+            found = await self._identities.live(who.profile_id)
+            found = found or await asyncio.to_thread(self._store.nameable, who.profile_id)
+        else:
+            found = await self._profile_id(who, consistency_pb2.Consistency(latest=True))
         if not found:
             raise domain.nobody()
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import grpc.aio
 
 from coterie.identity.v1 import identity_service_pb2 as pb
@@ -23,3 +24,16 @@ class IdentityPeer:
         request = pb.ResolveRequest(identities=[identity], consistency=consistency)
         response = await self._stub.Resolve(request)
         return response.profile_ids[0]
+
+    async def live(self, profile_id: int) -> int:
+        """Return the profile that this id finds by now, 0 where it finds nobody."""
+        request = pb.GetGraphRequest(
+            who=identity_pb2.Who(profile_id=profile_id),
+            consistency=consistency_pb2.Consistency(latest=True),
+        )
+        try:
+            return (await self._stub.GetGraph(request)).profile_id
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return 0
+            raise

@@ -48,6 +48,9 @@ class TwoPartitions:
         store = ProfileStore(self.database)
         self.profiles = Profiles(store, self, self.freshness, lambda: LAST_SEQ)
 
+    async def live(self, profile_id: int) -> int:
+        return profile_id
+
     async def resolve(
         self, identity: identity_pb2.Identity, consistency: consistency_pb2.Consistency
     ) -> int:
