@@ -15,9 +15,10 @@ class TransitionWriter:
     ) -> None: ...
     def write(
         self,
-        batch: Batch,
         flips: NDArray[np.void],
         numbers: NDArray[np.uint32],
         facts_seq: int,
         tails: Mapping[int, bytes],
+        batch: Batch | None = None,
+        input_index: int = 0,
     ) -> bytes: ...

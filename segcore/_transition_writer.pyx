@@ -1,4 +1,4 @@
-"""What a run of events changed, from arrays to the bytes of transitions: `coterie.log.v1`.
+"""What a run of events or time changed, from arrays to the bytes of transitions: `coterie.log.v1`.
 
 The twin of this is to make a message of each change, as `services.segmentation.wire` does.
 """
@@ -82,10 +82,14 @@ cdef class TransitionWriter:
     def __dealloc__(self):
         free(self.data)
 
-    def write(self, Batch batch not None, flips, numbers, int64_t facts_seq, dict tails not None):
+    def write(
+        self, flips, numbers, int64_t facts_seq, dict tails not None, Batch batch=None,
+        uint32_t input_index=0
+    ):
         """Return a pack of the changes that have a number; `tails` are the last fields of some.
 
-        Flips are as `Engine.apply` gave them for the batch.
+        Flips are as `Engine.apply` gave them for the batch; without one, what time changed as of
+        the input with this index.
         """
         cdef const int64_t[:] times = flips["at_ms"]
         cdef const uint32_t[:] ranks = flips["rank"]
@@ -96,14 +100,20 @@ cdef class TransitionWriter:
         cdef const uint32_t[::1] number_of = numbers
         cdef Py_ssize_t index, size = 0
         cdef bytes head, tail
+        cdef BatchRow none
         cdef const BatchRow* row
         cdef Out out
+        none.id_length = none.trace_length = 0
+        none.index = input_index
         for index in range(number_of.shape[0]):
             if not number_of[index]:
                 continue
-            if not 0 <= places[index] < batch.size:
+            if batch is None:
+                row = &none
+            elif 0 <= places[index] < batch.size:
+                row = &batch.rows[places[index]]
+            else:
                 raise IndexError(f"expected an event of the batch, found {places[index]}")
-            row = &batch.rows[places[index]]
             head, tail = self.heads[ranks[index]], tails.get(index, b"")
             self._make_room(
                 size, 2 * (PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(tail) + row.id_length
@@ -115,10 +125,10 @@ cdef class TransitionWriter:
             put_number(&out, CHANGE, self.changes[entered[index] != 0])
             put_number(&out, AT_MS, <uint64_t> times[index])
             put_number(&out, CAUSE, self.causes[clock[index] != 0])
-            if not clock[index]:
+            if not clock[index] and batch is not None:
                 put_bytes(&out, CAUSE_ID, batch.heap + row.id_start, row.id_length)
             put_number(&out, FACTS_SEQ, <uint64_t> facts_seq)
-            if not clock[index]:
+            if not clock[index] and batch is not None:
                 put_bytes(&out, TRACEPARENT, batch.heap + row.trace_start, row.trace_length)
             put_number(&out, PROFILE_ID, self.partition | ordinals[index])
             put_number(&out, SEQUENCE, number_of[index])

@@ -27,6 +27,7 @@ def apply_input(
     partition: Partition,
     facts: Sequence[facts_pb2.Fact],
     answer: transitions_pb2.TransitionPack,
+    writer: RunWriter | None = None,
 ) -> list[bytes]:
     """Apply all facts that come from one input, and add what they change to `answer`.
 
@@ -35,8 +36,9 @@ def apply_input(
     tick, index = facts[0].HasField("tick"), facts[0].index
     partition.arrival = answer.inbound_seq << INDEX_BITS | index
     due = partition.pass_time(facts[0].log_time_ms, inclusive=tick)
-    if due:
-        wire.add_transitions(answer, due, partition.number, index, "")
+    if due is not None:
+        told = (writer or RunWriter(partition.number)).write(due, answer.facts_seq, None, index)
+        answer.MergeFromString(told)
     for fact in facts:
         act = _ACTS.get(fact.WhichOneof("body") or "")
         changed = act(partition, fact) if act else ()
@@ -56,7 +58,7 @@ def apply_run(
     """Apply the events of the partition's run, and add what they change to `answer`."""
     changes = partition.add_run()
     if changes is not None:
-        answer.MergeFromString(writer.write(partition.run, changes, answer.facts_seq))
+        answer.MergeFromString(writer.write(changes, answer.facts_seq, partition.run))
 
 
 def hand_over(partition: Partition, fact: facts_pb2.Fact) -> bytes:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from segcore import Change as Flip
@@ -72,11 +74,13 @@ class Partition:
         """The version of each audience that is live, or the first one while that is built."""
         return self.versions.library.current
 
-    def pass_time(self, log_time_ms: int, *, inclusive: bool) -> list[Transition]:
+    def pass_time(self, log_time_ms: int, *, inclusive: bool) -> RunChanges | None:
         """Let time come to `log_time_ms`; what falls due is done in order, at its own instant."""
         self.log_time_ms = max(self.log_time_ms, log_time_ms)
-        flips = self.engine.advance(self.log_time_ms, inclusive)
-        return self.told(flips, Cause.CLOCK, "") if flips else []
+        horizon_ms = self.engine.horizon_ms
+        self.engine.pass_time(self.log_time_ms, inclusive)
+        # Flips of no event are as after the last one that came.
+        return self._changed(self.engine.take_flips(), self.engine.event_count + 1, horizon_ms)
 
     def note_next_due(self) -> None:
         """Keep when time acts next, for those who ask often and without the lock."""
@@ -105,11 +109,17 @@ class Partition:
         came_before, horizon_ms = engine.event_count, engine.horizon_ms
         flips = engine.apply(self.run)
         self.log_time_ms = max(self.log_time_ms, min(log_time_ms, engine.now_ms))
+        return self._changed(flips, came_before, horizon_ms)
+
+    def _changed(
+        self, flips: NDArray[np.void], came_before: int, horizon_ms: int
+    ) -> RunChanges | None:
+        """Keep what arrays of the engine say that changed; None for nothing."""
         if not len(flips):
             return None
-        ranks = self._ranks = self._ranks or Ranks.of(engine, self.versions, self.records)
+        ranks = self._ranks = self._ranks or Ranks.of(self.engine, self.versions, self.records)
         numbers = self.records.add_run(flips, ranks.labels, came_before)
-        course = ranks.course(engine, flips, came_before, horizon_ms)
+        course = ranks.course(self.engine, flips, came_before, horizon_ms)
         found = self._run_witnesses(course) if course is not None else {}
         return RunChanges(flips, numbers, ranks, found)
 

@@ -66,9 +66,10 @@ class Ranks:
 
 @dataclass(frozen=True, slots=True)
 class RunChanges:
-    """What a run of events changed, in arrays: flips and their numbers, 0 for what nobody sees.
+    """What a run of events or time changed, in arrays: flips, and their numbers.
 
-    `witnesses` are those of entries by rules over items, by the place of the flip.
+    The number is 0 for what nobody sees. `witnesses` are those of entries by rules over items, by
+    the place of the flip.
     """
 
     flips: NDArray[np.void]

@@ -1,4 +1,4 @@
-"""What a run of events changed, as the bytes of transitions: no Python object a change."""
+"""What a run of events or time changed, as bytes of transitions: no Python object a change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ class RunWriter:
         self._ranks: Ranks | None = None
         self._writer: TransitionWriter | None = None
 
-    def write(self, run: Batch, changes: RunChanges, facts_seq: int) -> bytes:
-        """Return a TransitionPack of what `run` changed, in order."""
+    def write(
+        self, changes: RunChanges, facts_seq: int, run: Batch | None = None, index: int = 0
+    ) -> bytes:
+        """Return a TransitionPack of what `run` changed, or time on the way to an input."""
         if self._writer is None or self._ranks is not changes.ranks:
             heads = [_head(*each) for each in changes.ranks.audiences]
             self._writer = TransitionWriter(heads, self._partition, _CHANGES, _CAUSES)
@@ -32,7 +34,7 @@ class RunWriter:
             ).SerializeToString(deterministic=True)
             for place, rows in changes.witnesses.items()
         }
-        return self._writer.write(run, changes.flips, changes.numbers, facts_seq, tails)
+        return self._writer.write(changes.flips, changes.numbers, facts_seq, tails, run, index)
 
 
 def _head(audience_id: str, version: int) -> bytes:

@@ -159,7 +159,7 @@ class Memberships:
                 acts.apply_run(partition, answer, self._run_writer)
             for places in pack.others():
                 facts = [facts_pb2.Fact.FromString(pack.payload[at:end]) for at, end in places]
-                handoffs += acts.apply_input(partition, facts, answer)
+                handoffs += acts.apply_input(partition, facts, answer, self._run_writer)
         return handoffs
 
     def _trace(self, pack: PackReader, answer: transitions_pb2.TransitionPack) -> list[bytes]:
@@ -178,5 +178,5 @@ class Memberships:
         """Apply the facts of one input; a sampled one is shown in its own trace."""
         if facts[0].traceparent:
             with self._tracing.span("segmentation.decide", facts[0].traceparent):
-                return acts.apply_input(self.partition, facts, answer)
-        return acts.apply_input(self.partition, facts, answer)
+                return acts.apply_input(self.partition, facts, answer, self._run_writer)
+        return acts.apply_input(self.partition, facts, answer, self._run_writer)

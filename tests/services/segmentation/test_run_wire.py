@@ -14,7 +14,8 @@ from segcore.rule_json import to_json
 from services.kit.freshness import Freshness
 from services.kit.log.port import Record
 from services.kit.telemetry import Tracing
-from services.segmentation import acts, saved
+from services.segmentation import acts, saved, wire
+from services.segmentation.domain import Cause
 from services.segmentation.partition import Partition
 from services.segmentation.stage import Memberships
 
@@ -70,6 +71,8 @@ def packs(drawn: list[list[tuple[int, str, int, str]]]) -> list[FactPack]:
             if kind == "view":
                 fact.event.items.add(sku=f"shoe-{count}")
             pack.facts.append(fact)
+        now_ms += HOUR // 2
+        pack.facts.add(index=len(visits_of_pack), log_time_ms=now_ms).tick.SetInParent()
         found.append(pack)
     return found
 
@@ -77,8 +80,12 @@ def packs(drawn: list[list[tuple[int, str, int, str]]]) -> list[FactPack]:
 def one_by_one(partition: Partition, pack: FactPack, seq: int) -> TransitionPack:
     """Apply a pack fact by fact, as messages: the twin of what the stage does."""
     answer = TransitionPack(facts_seq=seq, inbound_seq=pack.inbound_seq)
-    for _, facts in groupby(pack.facts, lambda fact: fact.index):
-        acts.apply_input(partition, list(facts), answer)
+    for index, facts in groupby(pack.facts, lambda fact: fact.index):
+        found = list(facts)
+        flips = partition.engine.advance(found[0].log_time_ms, found[0].HasField("tick"))
+        due = partition.told(flips, Cause.CLOCK, "")
+        wire.add_transitions(answer, due, PARTITION, index, "")
+        acts.apply_input(partition, found, answer)
     partition.note_next_due()
     partition.facts_seq = seq
     partition.inbound_seq = partition.settled_seq = pack.inbound_seq
