@@ -106,5 +106,7 @@ def _own_uses(partition: Partition) -> dict[str, int]:
 
 
 def _audience_uses(partition: Partition) -> dict[str, int]:
-    """Return what each audience takes of its own: who its members are."""
-    return {each: len(partition.members(each).serialize()) for each in partition.definitions}
+    """Return what each audience takes of its own: a bit for everybody up to its last member."""
+    found = partition.engine.audience_by_id
+    shown = partition.versions.builds.current
+    return {each: found[name].signal.bits.memory() for each, name in shown.items()}

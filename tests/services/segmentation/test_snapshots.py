@@ -129,6 +129,23 @@ def test_histories_that_are_not_those_of_the_newest_snapshot_leave_the_former_on
     assert saved.begin(tmp_path, 0).facts_seq == 0
 
 
+def test_changes_after_a_snapshot_are_cut_back_and_others_than_its_own_refused(
+    tmp_path: Path,
+) -> None:
+    partition, _ = filled(tmp_path)
+    newest = saved.state_hash(partition)
+    partition.add_event(20, Event("late", "view", 1_000, 1_000, "crm:20", {}, ()))
+    assert saved.state_hash(partition) != newest
+    restored = saved.read(tmp_path, 0)
+    assert restored is not None
+    assert saved.state_hash(restored) == newest
+    rows = Path(restored.records.journal.store.columns["rows"].path or "")
+    content = rows.read_bytes()
+    rows.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert saved.read(tmp_path, 0) is None
+    assert len(saved.begin(tmp_path, 0).records.journal) == 0
+
+
 def test_a_snapshot_keeps_what_an_audience_belongs_to(tmp_path: Path) -> None:
     partition = Partition(0)
     rule = to_json(Literal(value=True, kind=Kind.FLAG))
