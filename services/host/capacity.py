@@ -15,7 +15,7 @@ EVENT_ID_BYTES = 36
 PROPERTY_BYTES = 8
 ITEM_BYTES = 28
 """Of a line: SKU, category, brand, price, quantity."""
-ATTRIBUTE_BYTES = 10
+ATTRIBUTE_BYTES = 8
 """Of an attribute's value, for everybody: a code, an instant or a number, and its stamp."""
 ATTRIBUTE_CHANGE_BYTES = 40
 """Of its change in the journal: person, name, value, instant, arrival, origin, the one before."""
@@ -28,7 +28,7 @@ COUNT_BYTES = 65
 """Of a person in a count or sum: its times, or sum and ring, with the room that tables keep."""
 RING_ROW_BYTES = 20
 """Of a row of a person in a sum, from the third on; of one in a count beyond sixteen it is 10."""
-TIMER_BYTES = 12
+TIMER_BYTES = 11
 """Of its timer, for three in four have one."""
 BITS_EACH = 1.5
 """For each person and audience: the audience's bit, and its share of those of its clauses."""
