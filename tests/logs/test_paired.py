@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,4 +93,26 @@ def test_a_hold_keeps_both_logs_back() -> None:
     assert primary.trim(3) == 2
     assert derived.trim(3) == 2
     assert shape(source.read(2)) == [(3, [b"c"])]
+    database.close()
+
+
+def test_of_what_nothing_was_derived_yet_nothing_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database, primary, derived = pair_of_logs()
+    source = PairedLog(primary, derived)
+    primary.append([Entry(b"fact %d" % seq) for seq in range(1, 31)])
+    asked: list[int] = []
+    read = primary.read
+
+    def noting(after_seq: int, limit: int = 100) -> list[Record]:
+        asked.append(limit)
+        return read(after_seq, limit)
+
+    monkeypatch.setattr(primary, "read", noting)
+    assert source.read(0, 32) == []
+    assert asked == []
+    derived.append([Entry(b"", 3)])
+    assert [pair.seq for pair in source.read(0, 32)] == [1, 2, 3]
+    assert asked == [3]
     database.close()

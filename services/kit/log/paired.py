@@ -43,15 +43,13 @@ class PairedLog:
 
         Raises what the logs raise.
         """
-        records = self._primary.read(after_seq, limit)
-        if not records:
+        # What is derived comes later and is small: read first, it says how much else to read.
+        derived, complete_to = self._derived_after(after_seq, after_seq + limit, limit + 1)
+        if complete_to <= after_seq:
             return []
-        derived, complete_to = self._derived_after(after_seq, records[-1].seq, limit + 1)
         pairs: list[Record] = []
         index = 0
-        for record in records:
-            if record.seq > complete_to:
-                break
+        for record in self._primary.read(after_seq, complete_to - after_seq):
             start = index
             while index < len(derived) and derived[index].source <= record.seq:
                 index += 1

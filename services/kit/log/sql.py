@@ -42,6 +42,9 @@ POLL_MS = 5
 READ_LIMIT_BYTES = 4 * APPEND_LIMIT_BYTES
 """A read ends after the record that passes this: a backlog of large packs must fit in memory."""
 
+FEW = READ_LIMIT_BYTES // APPEND_LIMIT_BYTES
+"""So many records are within that, however large they are."""
+
 _DAMAGED = frozenset({"XX001", "XX002"})
 """What PostgreSQL calls a damaged page of a table or of an index."""
 
@@ -250,7 +253,7 @@ class SqlLog:
     def _read(self, connection: Connection, after_seq: int, expected: int) -> list[Record]:
         """Return `expected` records, or fewer once READ_LIMIT_BYTES are passed."""
         asked = {"of_log": self._id, "after": after_seq, "at_most": expected}
-        if expected > 1:
+        if expected > FEW:
             # A driver may fetch a whole answer at once, so that it must not be asked for too much.
             sizes = accumulate(connection.execute(_SIZES, asked).scalars())
             below = sum(size < READ_LIMIT_BYTES for size in sizes)
