@@ -38,6 +38,7 @@ from services.kit.log.port import Entry
 from services.kit.telemetry import Tracing
 
 PERSONAL = "ada@example.org"
+SAME = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
 ADA = identity_pb2.Who(identity=identity("crm:ada"))
 LATEST = consistency_pb2.Consistency(latest=True)
 CODE = grpc.StatusCode
@@ -136,6 +137,36 @@ def test_who_is_not_known_is_not_found(data_dir: Path) -> None:
         ahead = consistency_pb2.Consistency(at_least="99")
         request = pb.GetProfileRequest(who=identity_pb2.Who(profile_id=1), consistency=ahead)
         assert await _fails(get(request)) == (CODE.INVALID_ARGUMENT, "INVALID_TOKEN")
+
+    _play(data_dir, story)
+
+
+def test_who_is_to_be_erased_is_named_by_number_in_the_log(data_dir: Path) -> None:
+    async def story(world: World) -> None:
+        await _send(world, input_of(event("e-1")))
+        world.work()
+        erase = world.stub.EraseProfile
+        answer = await erase(pb.EraseProfileRequest(who=ADA, request_id=SAME))
+        assert (answer.profile_id, answer.revision) == (1, "2")
+        (record,) = world.inbound.read(1, 9)
+        (one,) = inbound_pb2.InboundPack.FromString(record.payload).inputs
+        assert (one.erasure.profile_id, one.input_id) == (1, SAME)
+        assert b"ada" not in record.payload
+        for wrong, expected in (
+            (pb.EraseProfileRequest(), (CODE.INVALID_ARGUMENT, "INVALID_FIELD")),
+            (
+                pb.EraseProfileRequest(who=ADA, request_id="no uuid"),
+                (CODE.INVALID_ARGUMENT, "INVALID_FIELD"),
+            ),
+            (
+                pb.EraseProfileRequest(
+                    who=identity_pb2.Who(identity=identity(f"email:{PERSONAL}"))
+                ),
+                (CODE.NOT_FOUND, "PROFILE_NOT_FOUND"),
+            ),
+        ):
+            assert await _fails(erase(wrong)) == expected
+        assert world.inbound.last_seq() == 2
 
     _play(data_dir, story)
 
