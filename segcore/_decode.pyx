@@ -80,6 +80,9 @@ cdef int check_contents(const Cursor* given) noexcept nogil:
     return WELL
 
 
+cdef Py_ssize_t FEW_EVENTS = 64     # of a run: some 20 us
+
+
 cdef class PackReader:
     """One pack, in order: `read_events` and `others` in turn until `done`.
 
@@ -107,14 +110,20 @@ cdef class PackReader:
     def read_events(self, Batch batch not None, Catalog catalog not None):
         """Fill `batch` with the inputs from here on that are one event each; return how many.
 
-        Texts are those of the batch. A batch that raised is to be filled anew.
+        Texts are those of the batch. A batch that raised is to be filled anew. Where runs are short,
+        as that one is that the batch still holds, the GIL is kept: others would take it each time,
+        and have it for longer than a run takes.
         """
         cdef int found
+        cdef bint brief = batch.size < FEW_EVENTS
         if batch.texts is not catalog.texts:
             raise ValueError("expected a catalog of the batch's texts, found one of others")
         batch.begin(self.payload, <const char*> self.pack.start)
-        with nogil:
+        if brief:
             found = self._read_events(batch, catalog)
+        else:
+            with nogil:
+                found = self._read_events(batch, catalog)
         if found == BAD:
             self._refuse()
         return batch.size
