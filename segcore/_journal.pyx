@@ -26,6 +26,7 @@ cdef enum:
     BY_EVENT = 8     # the cause is the place of an event, not of a text
     DIGEST = 128     # of label 0
     CAUSE_SHIFT = 4  # three bits for its kind
+    MOST_KIND = 7
     LABEL_SHIFT = 8
 
 cdef Py_ssize_t LABEL_LIMIT = (1 << 24) - 1
@@ -81,9 +82,11 @@ cdef class Journal:
         """Append a row; return how many changes the person was told with it."""
         cdef Row row
         self._check(ordinal, label)
+        if kind > MOST_KIND:
+            raise ValueError(f"expected kinds of causes up to {MOST_KIND}, found {kind}")
         row.at_ms, row.ordinal, row.cause = at_ms, ordinal, cause
         row.word = (
-            label << LABEL_SHIFT | (kind & 7) << CAUSE_SHIFT | entered * ENTERED | told * TOLD
+            label << LABEL_SHIFT | kind << CAUSE_SHIFT | entered * ENTERED | told * TOLD
             | fresh * FRESH | by_event * BY_EVENT
         )
         self.make_room(1, ordinal)
@@ -219,7 +222,7 @@ cdef class Journal:
             raise IndexError(f"expected a row below {self.rows.size}, found {index}")
         row = self.at(index)
         return (
-            row.word >> LABEL_SHIFT, row.at_ms, row.word >> CAUSE_SHIFT & 7, row.cause,
+            row.word >> LABEL_SHIFT, row.at_ms, row.word >> CAUSE_SHIFT & MOST_KIND, row.cause,
             bool(row.word & BY_EVENT),
         )
 

@@ -191,7 +191,7 @@ class Partition:
             record = domain.inherited(former, lost[audience_id])
             self.records.keep(audience_id, winner, record, member=True)
         ended = self._end_with(lost, winner, {*shared, *inherited})
-        self._drop_records(loser)
+        self.records.drop_person(loser)
         self.redirects[loser] = winner
         changes = self.told(merged.changes, Cause.MERGE, merge_id)
         return changes + self.told(ended, Cause.MERGE, merge_id)
@@ -234,7 +234,7 @@ class Partition:
         self.last_ordinal = max(self.last_ordinal, ordinal)
         records = dict(self.records.of(ordinal))
         departed = self.engine.forget(ordinal)
-        self._drop_records(ordinal)
+        self.records.drop_person(ordinal)
         self.departures[ordinal] = into
         audiences = tuple(self._seen(departed.audiences))
         return Belongings(departed._replace(audiences=audiences), records)
@@ -340,9 +340,6 @@ class Partition:
     def everybody(self) -> Bits:
         """Return a copy of who is here: no one that went into another one."""
         return Bits.from_bytes(self.engine.known.bytes())
-
-    def _drop_records(self, ordinal: int) -> None:
-        self.records.drop_person(ordinal)
 
     def _why(self, audience_id: str, ordinal: int) -> domain.Change:
         """Return a member's record; who entered when the audience went live has none of its own."""
