@@ -1,63 +1,14 @@
 """A condition over the rows of a table, or over attributes, as tests of whole columns."""
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t
 
-from segcore._attributes cimport Attributes
-from segcore._columns cimport Column
-from segcore._history cimport Events
+from segcore._column_tests cimport ColumnTests, Test
 from segcore._program cimport Program
-from segcore._table cimport Table
 from segcore._texts cimport Texts
 
-cdef enum:
-    BLOCK_ROWS = 4096
-    BLOCK_WORDS = 64
 
-
-cdef struct Range:
-    int64_t low
-    int64_t high
-
-
-cdef struct Test:
-    int32_t op
-    int32_t width               # what a place of the column takes: bytes, -4 signed
-    bint negated
-    bint of_item
-    int64_t missing             # as the column keeps it
-    Range* ranges               # which values pass, as the column keeps them
-    Py_ssize_t range_count
-    uint64_t* table             # or the bits of those from ranges[0].low to its high
-    Py_ssize_t base             # the row with which the column begins
-    void* source                # the column, or the program: borrowed references
-
-
-cdef class Filter:
-    cdef Texts texts
-    cdef Events events
-    cdef Table table
-    cdef Attributes attributes
-    cdef Test* tests
-    cdef Py_ssize_t test_count
-    cdef int32_t* code
-    cdef Py_ssize_t length
-    cdef list kept_alive
+cdef class Filter(ColumnTests):
     cdef list draft
-    cdef uint64_t* stack
-    cdef char* spare
-    cdef int run(
-        self, const uint32_t* rows, Py_ssize_t first, Py_ssize_t count, uint64_t* words
-    ) except -1 nogil
-    cdef int _test(
-        self, Test* test, const uint32_t* rows, Py_ssize_t first, Py_ssize_t count, uint64_t* out
-    ) except -1 nogil
-    cdef const char* _values(
-        self, Test* test, const uint32_t* rows, Py_ssize_t first, Py_ssize_t count
-    ) noexcept nogil
-    cdef int _ask(
-        self, Test* test, const uint32_t* rows, Py_ssize_t first, Py_ssize_t count,
-        const uint64_t* wanted, uint64_t* out
-    ) except -1 nogil
     cdef Test* _push(self, int32_t op) except NULL
     cdef int _write(self, condition) except -1
     cdef int _all(self, operands) except -1
@@ -69,6 +20,3 @@ cdef class Filter:
 
 
 cdef Program program_over(Texts texts, plan)
-cdef int64_t run_row(
-    Program program, Events events, Table table, Py_ssize_t row, Py_ssize_t line
-) except? -2 nogil

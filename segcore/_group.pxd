@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from segcore._bits cimport Bits
-from segcore._filter cimport BLOCK_ROWS
+from segcore._column_tests cimport BLOCK_ROWS
 from segcore._history cimport Events
 from segcore._program cimport Program
 from segcore._rows cimport Block, RowScan

@@ -9,7 +9,7 @@ from libc.stdint cimport INT64_MAX, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from segcore._filter cimport run_row
+from segcore._column_tests cimport run_row
 from segcore._scan_words cimport (
     scan_count8,
     scan_count32,

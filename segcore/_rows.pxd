@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from segcore._filter cimport BLOCK_ROWS, BLOCK_WORDS, Filter
+from segcore._column_tests cimport BLOCK_ROWS, BLOCK_WORDS
+from segcore._filter cimport Filter
 from segcore._history cimport Events
 from segcore._table cimport Table
 

@@ -15,7 +15,8 @@ from libc.string cimport memcpy, memset
 from segcore._batch cimport Batch
 from segcore._days cimport Zones
 from segcore._decide cimport PersonRow, Scratch
-from segcore._filter cimport BLOCK_ROWS, BLOCK_WORDS, Filter, program_over
+from segcore._column_tests cimport BLOCK_ROWS, BLOCK_WORDS
+from segcore._filter cimport Filter, program_over
 from segcore._follow cimport Steps
 from segcore._group cimport Group
 from segcore._program cimport Program

@@ -99,7 +99,7 @@ cdef extern from *:
     SETS_CLONES static void sets_used(const uint64_t *restrict words, uint8_t *restrict used) {
         for (int i = 0; i < SETS_WORDS; i++) used[i] = words[i] != 0;
     }
-    static int32_t sets_list(const uint64_t *words, uint16_t *out) {
+    static inline int32_t sets_list(const uint64_t *words, uint16_t *out) {
         uint64_t used[SETS_WORDS / 8];
         int32_t count = 0;
         sets_used(words, (uint8_t *) used);

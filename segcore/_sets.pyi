@@ -1,14 +1,7 @@
-import enum
 from array import array
-from collections.abc import Sequence
 from typing import Self
 
 from segcore._bits import Bits
-
-class Operation(enum.IntEnum):
-    AND = -1
-    OR = -2
-    AND_NOT = -3
 
 class Set:
     @property
@@ -26,6 +19,3 @@ class Set:
     def __and__(self, other: Self) -> Set: ...
     def __or__(self, other: Self) -> Set: ...
     def __sub__(self, other: Self) -> Set: ...
-
-def evaluate(code: Sequence[int], operands: Sequence[Set]) -> Set: ...
-def measure(code: Sequence[int], operands: Sequence[Set]) -> int: ...

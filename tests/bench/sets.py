@@ -19,7 +19,8 @@ from collections.abc import Callable
 import numpy as np
 from pyroaring import BitMap
 
-from segcore._sets import Operation, Set, evaluate
+from segcore._set_expressions import Operation, evaluate
+from segcore._sets import Set
 
 SHARES = {
     "S12": (0.246, 0.442),

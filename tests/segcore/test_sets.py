@@ -11,7 +11,8 @@ from pyroaring import BitMap
 
 from segcore._bits import Bits
 from segcore._set_portable import from_portable, to_portable
-from segcore._sets import Operation, Set, evaluate, measure
+from segcore._set_expressions import Operation, evaluate, measure
+from segcore._sets import Set
 
 EDGES = (0, 1, 15, 16, 31, 32, 33, 63, 64, 95, 96, 97, 255, 256, 257, 4095, 4096, 4097, 65535)
 """Counts at which a chunk takes another form, or a loop over lanes another path."""
