@@ -108,8 +108,8 @@ def show(shared: ModuleType, args: argparse.Namespace) -> None:
     for segment in segments:
         rule = written_out(rules[segment["id"].lower()], rules)
         members.append(ours(engine, rule, args.threads))
-        ask = functools.partial(ours, engine, rule, args.threads)
-        times["ours"].append(measure(ask, args.rounds))
+        question = functools.partial(ours, engine, rule, args.threads)
+        times["ours"].append(measure(question, args.rounds))
     for name in args.peers.split(","):
         ask = peer(name, shared, args)
         if ask is None:

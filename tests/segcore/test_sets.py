@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from segcore._bits import Bits
-from segcore._set_portable import from_portable, to_portable
 from segcore._set_expressions import Operation, evaluate, measure
+from segcore._set_portable import from_portable, to_portable
 from segcore._sets import Set
 
 EDGES = (0, 1, 15, 16, 31, 32, 33, 63, 64, 95, 96, 97, 255, 256, 257, 4095, 4096, 4097, 65535)
