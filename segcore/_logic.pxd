@@ -52,6 +52,12 @@ cdef struct Step:
     int32_t argument
 
 
+cdef struct Test:  # of one word of a row
+    int32_t word
+    uint64_t mask
+    uint64_t wanted
+
+
 @cython.final
 cdef class Logic:
     cdef Truth truth
@@ -59,6 +65,10 @@ cdef class Logic:
     cdef Step* steps
     cdef Py_ssize_t step_count
     cdef uint64_t* stack
+    cdef Test* tests  # that all have to pass, where the program is a conjunction; else NULL
+    cdef Py_ssize_t test_count
+    cdef bint negated
+    cdef int _take_tests(self, found) except -1
     cdef uint64_t _run(self, const uint64_t* row, Py_ssize_t block) noexcept nogil
 
     cdef inline uint64_t word(self, Py_ssize_t block) noexcept nogil:
@@ -67,4 +77,11 @@ cdef class Logic:
 
     cdef inline bint holds(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the program is true of one profile."""
-        return self._run(self.truth.row(ordinal), 0) & 1
+        cdef const uint64_t* row = self.truth.row(ordinal)
+        cdef Py_ssize_t place
+        if self.tests == NULL:
+            return self._run(row, 0) & 1
+        for place in range(self.test_count):
+            if row[self.tests[place].word] & self.tests[place].mask != self.tests[place].wanted:
+                return self.negated
+        return not self.negated

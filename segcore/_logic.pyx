@@ -7,6 +7,7 @@ look at it. A program over signals is evaluated for one profile, or for 64 at a 
 cimport cython
 from libc.stdlib cimport calloc, free, realloc
 
+from segcore.conjunction import conjunction_of
 from segcore.plan import Logic as Op
 
 cdef int32_t PUSH = Op.PUSH
@@ -112,10 +113,35 @@ cdef class Logic:
             if op == PUSH:
                 argument = (<Signal> signals[argument]).column
             self.steps[place] = Step(op, argument)
+        found = conjunction_of(plan.code)
+        if found is not None:
+            self._take_tests(found)
 
     def __dealloc__(self):
+        free(self.tests)
         free(self.steps)
         free(self.stack)
+
+    cdef int _take_tests(self, found) except -1:
+        """Take a conjunction as one test a word."""
+        cdef uint32_t column
+        cdef uint64_t bit
+        cdef Py_ssize_t place
+        self.negated = found.negated
+        self.tests = <Test*> calloc(len(found.wanted), sizeof(Test))
+        if self.tests == NULL:
+            raise MemoryError("no memory for a rule")
+        for source, value in found.wanted:
+            column = (<Signal> self.signals[source]).column
+            bit = <uint64_t> 1 << (column & 63)
+            place = 0
+            while place < self.test_count and self.tests[place].word != <int32_t> (column >> 6):
+                place += 1
+            self.test_count = max(self.test_count, place + 1)
+            self.tests[place].word = column >> 6
+            self.tests[place].mask |= bit
+            self.tests[place].wanted |= bit if value else 0
+        return 0
 
     cdef uint64_t _run(self, const uint64_t* row, Py_ssize_t block) noexcept nogil:
         """Run the program for one row, of which only the lowest bit counts, or for a block."""
