@@ -18,7 +18,6 @@ cdef class Audience:
     cdef readonly list parents
     cdef readonly bint active
     cdef readonly bint at_birth
-    cdef public bint stops
     cdef inline bint has(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the profile is a member."""
         return self.signal.get(ordinal)

@@ -12,10 +12,7 @@ from libc.string cimport memcpy, memset
 
 
 cdef class Audience:
-    """`rank` is its place in the order of evaluation: after every audience that it refers to.
-
-    An entry into one that `stops` ends a run of events, so that it can be looked at as it is.
-    """
+    """`rank` is its place in the order of evaluation: after every audience that it refers to."""
 
     def __cinit__(self, str audience_id, uint32_t version, object rule, Signal signal not None):
         self.audience_id = audience_id

@@ -55,10 +55,7 @@ cdef class LiveEngine:
 
     cdef int _look_ahead(self, const BatchRow* row) except -1
     cdef int _take_in(self, const EventView* view) except -1
-    cdef Py_ssize_t _apply(
-        self, Batch batch, Py_ssize_t first, Py_ssize_t last, bint stopping
-    ) except -1
-    cdef bint _stops(self, Py_ssize_t* looked_at) except -1
+    cdef int _apply(self, Batch batch, Py_ssize_t first, Py_ssize_t last) except -1
     cdef int _check_time(self, int64_t occurred_ms) except -1
     cdef int _pass_time(self, int64_t limit_ms) except -1
     cdef bint _drop_stale(self, Timer* first) except -1

@@ -85,30 +85,14 @@ cdef class LiveEngine:
         hand. A ValueError leaves those before it applied, untold.
         """
         try:
-            self._apply(batch, first, batch.size if end is None else end, False)
+            self._apply(batch, first, batch.size if end is None else end)
         finally:
             self.place = -1
         return self.flips.take()
 
-    def apply_told(self, Batch batch not None, Py_ssize_t first):
-        """Do as `apply`, up to an entry into an audience that stops.
-
-        Returns pairs of a `Change` and the place in the batch of the event at hand, and from where
-        to go on.
-        """
-        try:
-            reached = self._apply(batch, first, batch.size, True)
-        finally:
-            self.place = -1
-        places = [self.flips.flips[index].event for index in range(self.flips.count)]
-        return list(zip(self._changes(), places)), reached
-
-    cdef Py_ssize_t _apply(
-        self, Batch batch, Py_ssize_t first, Py_ssize_t last, bint stopping
-    ) except -1:
+    cdef int _apply(self, Batch batch, Py_ssize_t first, Py_ssize_t last) except -1:
         cdef EventView view
         cdef Py_ssize_t place
-        cdef Py_ssize_t looked_at = self.flips.count
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
@@ -121,31 +105,10 @@ cdef class LiveEngine:
                     self._pass_time(log_ms - 1)
                 self.now_ms = log_ms
                 self.horizon_ms = max(self.horizon_ms, log_ms - 1)
-                if stopping and self._stops(&looked_at):
-                    return place
             self._check_ordinal(view.ordinal)
             self._check_time(view.occurred_ms)
             self._take_in(&view)
-            if stopping and self._stops(&looked_at):
-                return place + 1
-        return last
-
-    cdef bint _stops(self, Py_ssize_t* looked_at) except -1:
-        """Tell whether a flip since the last look is an entry into an audience that stops."""
-        cdef Py_ssize_t index
-        cdef Py_ssize_t since = looked_at[0]
-        looked_at[0] = self.flips.count
-        for index in range(since, self.flips.count):
-            flip = &self.flips.flips[index]
-            if flip.entered and (<Audience> self.audiences_in_order[flip.rank]).stops:
-                return True
-        return False
-
-    def stop_at(self, audience_ids):
-        """Let these audiences, and no others, be those whose entries stop a run of events."""
-        cdef Audience audience
-        for audience in self.audiences_in_order:
-            audience.stops = audience.audience_id in audience_ids
+        return 0
 
     cdef int _check_time(self, int64_t occurred_ms) except -1:
         if occurred_ms > self.now_ms:

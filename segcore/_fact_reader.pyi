@@ -1,4 +1,6 @@
-EventRow = tuple[int, int, int, str, str, bytes, str]
+from typing import TypeAlias
+
+EventRow: TypeAlias = tuple[int, int, int, str, str, bytes, str]
 
 class FactReader:
     payload: bytes

@@ -83,12 +83,6 @@ class Engine(DefinitionEngine):
             question.touch_run(batch)
         return super().apply(batch, first, end)
 
-    def apply_told(self, batch: Batch, first: int) -> tuple[list[tuple[Change, int]], int]:
-        """Do as `LiveEngine`."""
-        for question in self.open:
-            question.touch_run(batch)
-        return super().apply_told(batch, first)
-
     def set_attributes(
         self,
         ordinal: int,

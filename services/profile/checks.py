@@ -55,7 +55,7 @@ def check_event(event: event_pb2.Event, received_ms: int, declared: DeclaredKind
     if properties:
         _check_count(len(properties), 0, limits.PROPERTIES, "event.properties")
         kinds = declared.properties
-        for name in properties:  # twice as fast as its `items`
+        for name in sorted(properties):  # A map has no order: which mistake is told is the same.
             value = properties[name]
             # Most are declared texts in form: of those no more is asked.
             if kinds.get(name) is _TEXT and value.HasField("text"):
