@@ -16,7 +16,7 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
-from segcore._pages cimport pages_extend, pages_give, pages_take
+from segcore._pages cimport pages_give, pages_grow
 
 cdef extern from *:
     """
@@ -123,17 +123,12 @@ cdef class Column:
             with gil:
                 return self._grow_file(size)
         capacity = max(size, self.capacity + self.capacity // 2, 16)
-        moved = <char*> pages_extend(
+        moved = <char*> pages_grow(
             self.data, self.capacity * self.item_bytes, capacity * self.item_bytes
         )
         if moved == NULL:
-            moved = <char*> pages_take(capacity * self.item_bytes)
-            if moved == NULL:
-                with gil:
-                    raise MemoryError(f"no memory for a column of {capacity} places")
-            if self.size:
-                memcpy(moved, self.data, self.size * self.item_bytes)
-            pages_give(self.data, self.capacity * self.item_bytes)
+            with gil:
+                raise MemoryError(f"no memory for a column of {capacity} places")
         self.data = moved
         self.capacity = capacity
         return 0
