@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t
 
 from segcore._bits cimport Bits
-from segcore._logic cimport Logic, Queue, Signal
+from segcore._logic cimport Logic, Signal
 
 
 cdef class Audience:
@@ -21,11 +21,6 @@ cdef class Audience:
     cdef inline bint has(self, uint32_t ordinal) noexcept nogil:
         """Tell whether the profile is a member."""
         return self.signal.get(ordinal)
-
-    cdef inline int turn(self, uint32_t ordinal, bint member, Queue queue) except -1 nogil:
-        """Let a profile in or out, and queue who reads that."""
-        self.members.put(ordinal, member)
-        return self.signal.put(ordinal, member, queue)
 
     cdef inline int place(self, uint32_t ordinal, bint member) except -1 nogil:
         """Let a profile in or out; nobody is queued by it."""

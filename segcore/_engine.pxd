@@ -7,7 +7,7 @@ from segcore._attributes cimport Attributes
 from segcore._audience cimport Audience
 from segcore._batch cimport Batch, BatchRow
 from segcore._bits cimport Bits
-from segcore._flips cimport Flips
+from segcore._flips cimport Flip, Flips
 from segcore._history cimport Events
 from segcore._node cimport Node, Surroundings
 from segcore._owners cimport Owners
@@ -44,6 +44,12 @@ cdef class LiveEngine:
     cdef readonly int64_t horizon_ms
     cdef readonly int64_t arrivals
     cdef int32_t place
+    cdef Py_ssize_t kept  # so many flips are in the sets of members
+
+    cdef inline Bits _members_of(self, uint32_t rank):
+        return (<Audience> PyList_GET_ITEM(self.audiences_in_order, rank)).members
+
+    cdef int _keep_members(self) except -1
 
     cdef list _listen(self, Py_ssize_t place)
 

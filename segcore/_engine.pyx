@@ -17,6 +17,8 @@ from segcore.storage import ColumnStore
 
 cdef Py_ssize_t AHEAD = 6
 """How many events or timers ahead memory is asked for: about as long as it takes to come."""
+cdef Py_ssize_t FLIPS_AHEAD = 24
+"""The same for flips, of which each is a few steps."""
 
 
 cdef class LiveEngine:
@@ -88,7 +90,8 @@ cdef class LiveEngine:
             self._apply(batch, first, batch.size if end is None else end)
         finally:
             self.place = -1
-        return self.flips.take()
+            self._keep_members()
+        return self.take_flips()
 
     cdef int _apply(self, Batch batch, Py_ssize_t first, Py_ssize_t last) except -1:
         cdef EventView view
@@ -205,9 +208,11 @@ cdef class LiveEngine:
         self._pass_time(limit_ms)
         self.now_ms = max(self.now_ms, target_ms)
         self.horizon_ms = max(self.horizon_ms, limit_ms)
+        self._keep_members()
 
     def take_flips(self):
         """Return what has changed and was not told yet, as `apply` does."""
+        self.kept = 0
         return self.flips.take()
 
     @property
@@ -312,9 +317,25 @@ cdef class LiveEngine:
             audience = PyList_GET_ITEM(self.audiences_in_order, rank)
             member = (<Audience> audience).logic.holds(ordinal)
             if member != (<Audience> audience).has(ordinal):
-                (<Audience> audience).turn(ordinal, member, self.around.queue)
+                (<Audience> audience).signal.put(ordinal, member, self.around.queue)
                 self.flips.add(rank, ordinal, member, at_ms, clock, self.place)
             rank = self.around.queue.take()
+        return 0
+
+    cdef int _keep_members(self) except -1:
+        """Let the sets of members follow the flips since the last time.
+
+        Nobody reads them in between; and together no flip has to wait for its set to be near.
+        """
+        cdef Flip* flip
+        cdef Py_ssize_t place
+        for place in range(self.kept, self.flips.count):
+            if place + FLIPS_AHEAD < self.flips.count:
+                flip = &self.flips.flips[place + FLIPS_AHEAD]
+                self._members_of(flip.rank).prefetch(flip.ordinal)
+            flip = &self.flips.flips[place]
+            self._members_of(flip.rank).put(flip.ordinal, flip.entered)
+        self.kept = self.flips.count
         return 0
 
     def history(self, uint32_t ordinal):
@@ -345,6 +366,8 @@ cdef class LiveEngine:
         cdef Audience audience
         cdef list changes = []
         cdef Py_ssize_t place
+        self._keep_members()
+        self.kept = 0
         for place in range(self.flips.count):
             flip = &self.flips.flips[place]
             audience = <Audience> self.audiences_in_order[flip.rank]
