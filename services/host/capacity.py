@@ -30,8 +30,9 @@ RING_ROW_BYTES = 20
 """Of a row of a person in a sum, from the third on; of one in a count beyond sixteen it is 10."""
 TIMER_BYTES = 11
 """Of its timer, for three in four have one."""
-BITS_EACH = 1.5
-"""For each person and audience: the audience's bit, and its share of those of its clauses."""
+BITS_EACH = 2.5
+"""For each person and audience: its bit in the set of members and in the person's row, and its
+share of the bits of its clauses there."""
 MEMBERS_BITS = 0.7
 """For each person and audience: who was a member when it went live, as a set."""
 CHANGE_BYTES = 28

@@ -85,12 +85,11 @@ def _engine_uses(engine: Engine) -> dict[str, int]:
     uses.update(resident(engine))
     others = engine.memory()
     uses.update({"timers": others["timers"], "members": others["audiences"]})
+    uses["bits of clauses and audiences"] = others["truth"]
     for node in engine.nodes:
         if node is not None:
-            bits = sum(signal.bits.memory() for signal in node.signals_of())
             kind = _KINDS.get(type(node).__name__)
-            uses["bits of clauses"] += bits
-            uses[f"clauses/{kind or node.kind}"] += node.memory() - bits
+            uses[f"clauses/{kind or node.kind}"] += node.memory()
     return {kind: size for kind, size in uses.items() if size}
 
 
@@ -109,4 +108,4 @@ def _audience_uses(partition: Partition) -> dict[str, int]:
     """Return what each audience takes of its own: a bit for everybody up to its last member."""
     found = partition.engine.audience_by_id
     shown = partition.versions.builds.current
-    return {each: found[name].signal.bits.memory() for each, name in shown.items()}
+    return {each: found[name].members.memory() for each, name in shown.items()}

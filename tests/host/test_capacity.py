@@ -65,7 +65,7 @@ def test_counts_timers_and_members_take_what_is_estimated() -> None:
     }
     counts = sum(size for kind, size in used.items() if kind.startswith("clauses/"))
     assert 0.4 * counts < estimated["counts and windows"].resident < 2.5 * counts
-    sets = used["members"] + used["bits of clauses"]
+    sets = used["members"] + used["bits of clauses and audiences"]
     assert 0.4 * sets < estimated["members and clauses"].resident < 2.5 * sets
     rows = len(partition.records.journal.store.columns["rows"].to_bytes())
     assert rows <= estimated["when and why"].mapped < 1.2 * rows

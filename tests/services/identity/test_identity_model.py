@@ -53,13 +53,17 @@ class GraphModel(RuleBasedStateMachine):
     @rule(person=values, device=values)
     def join(self, person: str, device: str) -> None:
         self.say([("crm", person), ("ecid", device)], rejoins=True)
-        crm, ecid = self.holders["crm", person], self.holders["ecid", device]
-        assert crm == ecid or self.refused(crm, ecid)
+        both = self.side_of("crm", person), self.side_of("ecid", device)
+        assert set(both[0]) == set(both[1]) or self.refused(*both)
 
-    def refused(self, one: int, other: int) -> bool:
+    def side_of(self, namespace: str, value: str) -> list[Identifier]:
+        """Return the identifiers of one's profile: itself alone where it was refused for good."""
+        holder = self.holders.get((namespace, value))
+        return [(namespace, value)] if holder is None else [*self.graph.identifiers_of(holder)]
+
+    def refused(self, one: list[Identifier], other: list[Identifier]) -> bool:
         """Whether a unique value or a limit keeps the two apart: an un-merge does not."""
-        sides = self.graph.identifiers_of(one), self.graph.identifiers_of(other)
-        both = [*sides[0], *sides[1]]
+        both = [*one, *other]
         names = [name for name, _ in both]
         differs = any(names.count(name) > 1 for name in ("crm", "loyalty"))
         return differs or self.limits.broken_by(both) is not None

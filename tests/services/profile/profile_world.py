@@ -6,7 +6,8 @@ when a test says so: that makes "not yet there" a state that a test can be in.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import pytest
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import error_details_pb2, status_pb2
+from profile_inputs import T0
 
 from coterie.identity.v1 import identity_service_pb2 as identity_pb
 from coterie.identity.v1 import identity_service_pb2_grpc as identity_rpc
 from coterie.log.v1 import facts_pb2, inbound_pb2
+from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.profile.v1 import profile_service_pb2_grpc as rpc
 from coterie.rpc.v1 import consistency_pb2
 from services.kit.clock import Clock, ManualClock
@@ -33,6 +37,9 @@ from services.kit.rpc.server import MAX_INGEST_BYTES, Server
 from services.kit.sql import Database
 from services.kit.telemetry import Tracing
 from services.profile.module import ProfileModule, build
+
+PERSONAL = "ada@example.org"
+Story = Callable[["World"], Awaitable[None]]
 
 
 class FakeIdentity(identity_rpc.IdentityServiceServicer):
@@ -189,3 +196,23 @@ def details_of(error: grpc.aio.AioRpcError) -> list[Packed]:
     trailers: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
     raw = trailers.get("grpc-status-details-bin", b"")
     return list(status_pb2.Status.FromString(raw).details)
+
+
+def play(path: Path, story: Story, clock: Clock | None = None, **options: Any) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            async with running(path, clock or ManualClock(T0), **options) as world:
+                await story(world)
+
+    asyncio.run(run())
+
+
+async def send(world: World, *inputs: pb.IngestInput) -> pb.IngestBatchResponse:
+    return await world.stub.IngestBatch(pb.IngestBatchRequest(inputs=inputs))
+
+
+async def fails(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert PERSONAL not in str(caught.value)
+    return reason_of(caught.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,47 +27,25 @@ from profile_inputs import (
     schema,
     stamp,
 )
-from profile_world import World, details_of, reason_of, running
+from profile_world import PERSONAL, World, details_of, fails, play, reason_of, send
 
 from coterie.log.v1 import inbound_pb2
 from coterie.profile.v1 import profile_service_pb2 as pb
 from coterie.rpc.v1 import consistency_pb2
 from coterie.type.v1 import identity_pb2
-from services.kit.clock import Clock, ManualClock, SystemClock
+from services.kit.clock import SystemClock
 from services.kit.log.port import Entry
 from services.kit.telemetry import Tracing
 
-PERSONAL = "ada@example.org"
 SAME = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
 ADA = identity_pb2.Who(identity=identity("crm:ada"))
 LATEST = consistency_pb2.Consistency(latest=True)
 CODE = grpc.StatusCode
-Story = Callable[[World], Awaitable[None]]
-
-
-def _play(path: Path, story: Story, clock: Clock | None = None, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(20):
-            async with running(path, clock or ManualClock(T0), **options) as world:
-                await story(world)
-
-    asyncio.run(run())
-
-
-async def _send(world: World, *inputs: pb.IngestInput) -> pb.IngestBatchResponse:
-    return await world.stub.IngestBatch(pb.IngestBatchRequest(inputs=inputs))
-
-
-async def _fails(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    assert PERSONAL not in str(caught.value)
-    return reason_of(caught.value)
 
 
 def test_what_was_sent_is_known_at_its_revision(data_dir: Path) -> None:
     async def story(world: World) -> None:
-        sent = await _send(
+        sent = await send(
             world,
             input_of(event("e-1", properties={"total": 12.5}), received=T0 + 10),
             input_of(attributes({"loyalty.tier": "gold"}), "c-1"),
@@ -99,14 +77,14 @@ def test_what_was_sent_is_known_at_its_revision(data_dir: Path) -> None:
         assert found.preferred_channel == EMAIL
         assert found.create_time == stamp(T0 + 10)
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_read_of_the_latest_waits_for_all_that_was_accepted(data_dir: Path) -> None:
     async def story(world: World) -> None:
-        await _send(world, input_of(event("e-1")))
+        await send(world, input_of(event("e-1")))
         world.work()
-        await _send(world, input_of(event("e-2")))
+        await send(world, input_of(event("e-2")))
         request = pb.GetProfileRequest(who=identity_pb2.Who(profile_id=1), consistency=LATEST)
         call = asyncio.ensure_future(world.stub.GetProfile(request))
         assert not (await asyncio.wait({call}, timeout=0.05))[0]
@@ -115,7 +93,7 @@ def test_a_read_of_the_latest_waits_for_all_that_was_accepted(data_dir: Path) ->
         world.work()
         assert (await call).profile.event_count == 2
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_who_is_not_known_is_not_found(data_dir: Path) -> None:
@@ -128,22 +106,22 @@ def test_who_is_not_known_is_not_found(data_dir: Path) -> None:
             identity_pb2.Who(profile_id=0),
             identity_pb2.Who(profile_id=2**64 - 1),
         ):
-            assert await _fails(get(pb.GetProfileRequest(who=who))) == nobody
-            assert await _fails(world.stub.ListEvents(pb.ListEventsRequest(who=who))) == nobody
+            assert await fails(get(pb.GetProfileRequest(who=who))) == nobody
+            assert await fails(world.stub.ListEvents(pb.ListEventsRequest(who=who))) == nobody
         wrong = (CODE.INVALID_ARGUMENT, "INVALID_FIELD")
-        assert await _fails(get(pb.GetProfileRequest())) == wrong
+        assert await fails(get(pb.GetProfileRequest())) == wrong
         bad = identity_pb2.Who(identity=identity(f"E-Mail:{PERSONAL}"))
-        assert await _fails(get(pb.GetProfileRequest(who=bad))) == wrong
+        assert await fails(get(pb.GetProfileRequest(who=bad))) == wrong
         ahead = consistency_pb2.Consistency(at_least="99")
         request = pb.GetProfileRequest(who=identity_pb2.Who(profile_id=1), consistency=ahead)
-        assert await _fails(get(request)) == (CODE.INVALID_ARGUMENT, "INVALID_TOKEN")
+        assert await fails(get(request)) == (CODE.INVALID_ARGUMENT, "INVALID_TOKEN")
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_who_is_to_be_erased_is_named_by_number_in_the_log(data_dir: Path) -> None:
     async def story(world: World) -> None:
-        await _send(world, input_of(event("e-1")))
+        await send(world, input_of(event("e-1")))
         world.work()
         erase = world.stub.EraseProfile
         answer = await erase(pb.EraseProfileRequest(who=ADA, request_id=SAME))
@@ -165,10 +143,10 @@ def test_who_is_to_be_erased_is_named_by_number_in_the_log(data_dir: Path) -> No
                 (CODE.NOT_FOUND, "PROFILE_NOT_FOUND"),
             ),
         ):
-            assert await _fails(erase(wrong)) == expected
+            assert await fails(erase(wrong)) == expected
         assert world.inbound.last_seq() == 2
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_timeline_comes_in_pages_bound_to_their_query(data_dir: Path) -> None:
@@ -177,7 +155,7 @@ def test_a_timeline_comes_in_pages_bound_to_their_query(data_dir: Path) -> None:
             event(f"e-{n}", type="view" if n % 2 else "purchase", occurred_time=stamp(T0 - n // 3))
             for n in range(20)
         ]
-        await _send(world, *map(input_of, made))
+        await send(world, *map(input_of, made))
         world.work()
         request = pb.ListEventsRequest(who=ADA, page_size=6)
         pages: list[list[str]] = []
@@ -199,11 +177,11 @@ def test_a_timeline_comes_in_pages_bound_to_their_query(data_dir: Path) -> None:
         assert answer.events[0].received_time == stamp(T0)
         token = (CODE.INVALID_ARGUMENT, "INVALID_TOKEN")
         views.page_token = request.page_token
-        assert await _fails(world.stub.ListEvents(views)) == token
+        assert await fails(world.stub.ListEvents(views)) == token
         negative = pb.ListEventsRequest(who=ADA, page_size=-1)
-        assert (await _fails(world.stub.ListEvents(negative)))[1] == "INVALID_FIELD"
+        assert (await fails(world.stub.ListEvents(negative)))[1] == "INVALID_FIELD"
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_stream_answers_each_batch_in_order(data_dir: Path) -> None:
@@ -223,7 +201,7 @@ def test_a_stream_answers_each_batch_in_order(data_dir: Path) -> None:
         for n, answer in enumerate(answers):  # batches may share a record: each finds its own there
             assert f"e-{n}-0" in {each.input_id for each in packs[int(answer.revision)].inputs}
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_stream_answers_what_came_before_a_batch_that_is_too_large(data_dir: Path) -> None:
@@ -239,11 +217,11 @@ def test_a_stream_answers_what_came_before_a_batch_that_is_too_large(data_dir: P
             async for answer in world.stub.Ingest(batches()):
                 answers.append(answer.revision)  # noqa: PERF401  # kept when the stream fails
 
-        assert await _fails(read()) == (CODE.INVALID_ARGUMENT, "TOO_MANY")
+        assert await fails(read()) == (CODE.INVALID_ARGUMENT, "TOO_MANY")
         assert answers == ["1"]
         assert world.inbound.last_seq() == 1
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_stream_whose_caller_leaves_keeps_what_was_sent(data_dir: Path) -> None:
@@ -253,29 +231,29 @@ def test_a_stream_whose_caller_leaves_keeps_what_was_sent(data_dir: Path) -> Non
         await call.write(pb.IngestRequest(inputs=[input_of(event("e-1"))]))
         assert (await call.read()).revision == "1"
         call.cancel()
-        assert (await _send(world, input_of(event("e-2")))).revision == "2"
+        assert (await send(world, input_of(event("e-2")))).revision == "2"
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_full_backlog_refuses_events_and_takes_consent(data_dir: Path) -> None:
     async def story(world: World) -> None:
         for n in range(3):
-            await _send(world, input_of(event(f"e-{n}")))
+            await send(world, input_of(event(f"e-{n}")))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await _send(world, input_of(event("e-3")))
+            await send(world, input_of(event("e-3")))
         assert reason_of(caught.value) == (CODE.RESOURCE_EXHAUSTED, "BACKLOG_FULL")
         assert any(
             one.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for one in details_of(caught.value)
         )
         upsert = world.stub.Upsert(pb.UpsertRequest(change=attributes({"a": True})))
-        assert (await _fails(upsert))[1] == "BACKLOG_FULL"
+        assert (await fails(upsert))[1] == "BACKLOG_FULL"
         said = pb.SetConsentRequest(change=consent({EMAIL: IN}))
         assert (await world.stub.SetConsent(said)).revision == "4"
         world.work()
-        assert (await _send(world, input_of(event("e-3")))).revision == "5"
+        assert (await send(world, input_of(event("e-3")))).revision == "5"
 
-    _play(data_dir, story, backlog=2)
+    play(data_dir, story, backlog=2)
 
 
 def test_the_schema_grows_and_intake_keeps_to_it_at_once(data_dir: Path) -> None:
@@ -286,7 +264,7 @@ def test_the_schema_grows_and_intake_keeps_to_it_at_once(data_dir: Path) -> None
         first = schema({"age": number}, {"purchase": {"total": number}})
         extend = world.stub.ExtendSchema
         assert (await extend(pb.ExtendSchemaRequest(schema=first))).revision == "1"
-        refused = await _send(
+        refused = await send(
             world,
             input_of(event("e-1", properties={"total": PERSONAL})),
             input_of(attributes({"age": PERSONAL})),
@@ -298,9 +276,9 @@ def test_the_schema_grows_and_intake_keeps_to_it_at_once(data_dir: Path) -> None
             "found": "text",
         }
         conflict = pb.ExtendSchemaRequest(schema=schema({"age": text}))
-        assert await _fails(extend(conflict)) == (CODE.INVALID_ARGUMENT, "SCHEMA_CONFLICT")
+        assert await fails(extend(conflict)) == (CODE.INVALID_ARGUMENT, "SCHEMA_CONFLICT")
         empty = (CODE.INVALID_ARGUMENT, "INVALID_FIELD")
-        assert await _fails(extend(pb.ExtendSchemaRequest())) == empty
+        assert await fails(extend(pb.ExtendSchemaRequest())) == empty
         again = schema({"age": number, "tier": text})
         revision = (await extend(pb.ExtendSchemaRequest(schema=again))).revision
         world.work()
@@ -309,7 +287,7 @@ def test_the_schema_grows_and_intake_keeps_to_it_at_once(data_dir: Path) -> None
         assert [one.name for one in found.attributes] == ["age", "tier"]
         assert found.event_types == first.event_types
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_extensions_at_one_moment_are_checked_one_after_the_other(data_dir: Path) -> None:
@@ -322,18 +300,18 @@ def test_extensions_at_one_moment_are_checked_one_after_the_other(data_dir: Path
         assert sum(isinstance(one, grpc.aio.AioRpcError) for one in done) == 3
         assert world.inbound.last_seq() == 1
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_restart_goes_on_where_the_log_ended(data_dir: Path) -> None:
     async def before(world: World) -> None:
         await world.stub.ExtendSchema(pb.ExtendSchemaRequest(schema=schema({"age": 2})))
-        await _send(world, input_of(event("e-1"), received=T0 + 5000))
+        await send(world, input_of(event("e-1"), received=T0 + 5000))
         world.work()
 
     async def after(world: World) -> None:
         assert world.clock.now_ms() == T0 + 5000
-        sent = await _send(
+        sent = await send(
             world,
             input_of(event("e-2"), received=T0 + 1),
             input_of(attributes({"age": "x"})),
@@ -353,8 +331,8 @@ def test_a_restart_goes_on_where_the_log_ended(data_dir: Path) -> None:
         (state,) = world.module.progress()
         assert (state.inbound_position, state.log_time_ms) == (2, T0 + 5000)
 
-    _play(data_dir, before)
-    _play(data_dir, after)
+    play(data_dir, before)
+    play(data_dir, after)
 
 
 def test_a_virtual_clock_that_another_process_moves_is_followed(data_dir: Path) -> None:
@@ -363,26 +341,26 @@ def test_a_virtual_clock_that_another_process_moves_is_followed(data_dir: Path) 
         tick.tick.SetInParent()
         world.inbound.append([Entry(inbound_pb2.InboundPack(inputs=[tick]).SerializeToString())])
         world.work()
-        await _send(world, input_of(attributes({"age": "x"})))
+        await send(world, input_of(attributes({"age": "x"})))
         last = world.inbound.last()
         assert last is not None
         (kept,) = inbound_pb2.InboundPack.FromString(last.payload).inputs
         assert kept.received_ms == T0 + 5000
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_the_machines_clock_stamps_and_refuses_other_stamps(data_dir: Path) -> None:
     async def story(world: World) -> None:
         before = SystemClock().now_ms()
-        sent = await _send(world, input_of(event("e-1")), input_of(event("e-2"), received=T0))
+        sent = await send(world, input_of(event("e-1")), input_of(event("e-2"), received=T0))
         assert [one.error.code for one in sent.refused] == [9]
         last = world.inbound.last()
         assert last is not None
         (kept,) = inbound_pb2.InboundPack.FromString(last.payload).inputs
         assert before <= kept.received_ms <= SystemClock().now_ms()
 
-    _play(data_dir, story, SystemClock())
+    play(data_dir, story, SystemClock())
 
 
 def test_bytes_that_are_no_request_are_refused_as_such(data_dir: Path) -> None:
@@ -391,14 +369,14 @@ def test_bytes_that_are_no_request_are_refused_as_such(data_dir: Path) -> None:
         channel: Any = world.channel  # the stubs know no call of plain bytes
         raw = channel.unary_unary(path)
         malformed = (CODE.INVALID_ARGUMENT, "MALFORMED_REQUEST")
-        assert await _fails(raw(b"\x0a\xff\xff\xff\xff\x0f")) == malformed
+        assert await fails(raw(b"\x0a\xff\xff\xff\xff\x0f")) == malformed
         not_utf8 = b"\x0a\x07\x0a\x05\x0a\x03\xff\xfe\xfd"
-        assert await _fails(raw(not_utf8)) == malformed
-        code, _ = await _fails(raw(b"\x00" * (8 * 1024 * 1024 + 1)))
+        assert await fails(raw(not_utf8)) == malformed
+        code, _ = await fails(raw(b"\x00" * (8 * 1024 * 1024 + 1)))
         assert code == CODE.RESOURCE_EXHAUSTED
         assert world.inbound.last() is None
 
-    _play(data_dir, story)
+    play(data_dir, story)
 
 
 def test_a_sampled_call_is_followed_into_the_log_and_the_projection(data_dir: Path) -> None:
@@ -407,7 +385,7 @@ def test_a_sampled_call_is_followed_into_the_log_and_the_projection(data_dir: Pa
     provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     async def story(world: World) -> None:
-        await _send(world, input_of(event("e-1")))
+        await send(world, input_of(event("e-1")))
         world.work()
         last = world.inbound.last()
         assert last is not None
@@ -417,4 +395,4 @@ def test_a_sampled_call_is_followed_into_the_log_and_the_projection(data_dir: Pa
             kept.traceparent.split("-")[1]
         ]
 
-    _play(data_dir, story, tracing=Tracing(provider))
+    play(data_dir, story, tracing=Tracing(provider))
