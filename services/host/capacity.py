@@ -6,6 +6,7 @@ free; `tests/host` holds the estimate to an engine that is filled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 EVENT_BYTES = 56
@@ -30,9 +31,9 @@ RING_ROW_BYTES = 20
 """Of a row of a person in a sum, from the third on; of one in a count beyond sixteen it is 10."""
 TIMER_BYTES = 11
 """Of its timer, for three in four have one."""
-BITS_EACH = 2.5
-"""For each person and audience: its bit in the set of members and in the person's row, and its
-share of the bits of its clauses there."""
+ROW_BITS = 1.5
+"""For each person and audience: its bit in the person's row, and its share of the bits of its
+clauses there; rows are of whole words."""
 MEMBERS_BITS = 0.7
 """For each person and audience: who was a member when it went live, as a set."""
 CHANGE_BYTES = 28
@@ -97,6 +98,7 @@ def needs(load: Load) -> list[Need]:
     when = events * load.changes * CHANGE_BYTES + people * load.audiences * MEMBERS_BITS / 8
     ring_rows = people * load.active_share * load.sums * max(0.0, load.rows - 2)
     values, texts = people * load.attributes, people * load.identifiers
+    row_bytes = 8 * math.ceil(load.audiences * ROW_BITS / 64)
     found = [
         Need("history", 0, events * (event + load.items * ITEM_BYTES)),
         Need("people", people * PROFILE_BYTES),
@@ -105,7 +107,7 @@ def needs(load: Load) -> list[Need]:
         Need("counts and windows", counted * COUNT_BYTES),
         Need("rows of sums", ring_rows * RING_ROW_BYTES),
         Need("timers", counted * TIMER_BYTES),
-        Need("members and clauses", people * load.audiences * BITS_EACH / 8),
+        Need("members and clauses", people * (load.audiences / 8 + row_bytes)),
         Need("when and why", 0, when),
     ]
     return sorted(found, key=lambda each: (-each.resident, -each.mapped))
