@@ -38,15 +38,6 @@ cdef class Condition(Decider):
     cdef int evaluate(
         self, uint32_t ordinal, int64_t now_ms, int64_t horizon_ms, Verdict* out
     ) except -1 nogil
-    cdef int evaluate_rows(
-        self,
-        uint32_t ordinal,
-        const PersonRow* rows,
-        int64_t row_count,
-        int64_t now_ms,
-        int64_t horizon_ms,
-        Verdict* out,
-    ) except -1 nogil
     cdef void read_attributes(self, uint32_t ordinal) noexcept nogil
     cdef int64_t gather(self, uint32_t ordinal, int64_t horizon_ms) except -1 nogil
     cdef int64_t take_event(

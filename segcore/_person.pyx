@@ -282,21 +282,6 @@ cdef class Condition(Decider):
         self.read_attributes(ordinal)
         return self.decide(ordinal, self.scratch.rows, count, horizon_ms, out)
 
-    cdef int evaluate_rows(
-        self,
-        uint32_t ordinal,
-        const PersonRow* rows,
-        int64_t row_count,
-        int64_t now_ms,
-        int64_t horizon_ms,
-        Verdict* out,
-    ) except -1 nogil:
-        """Answer from these rows, each marked with its sources, in any order.
-
-        The caller has set the attributes in `slots`, by `read_attributes` or otherwise.
-        """
-        return self.decide(ordinal, rows, row_count, horizon_ms, out)
-
     cdef void read_attributes(self, uint32_t ordinal) noexcept nogil:
         """Set the slots of attributes to what they are now: one for each of `keys`."""
         cdef Py_ssize_t place

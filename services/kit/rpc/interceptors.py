@@ -38,7 +38,7 @@ FRAMES_LOGGED = 6
 
 def takes_bytes(method: Callable[_P, _T]) -> Callable[_P, _T]:
     """Mark a servicer's method that reads the bytes of its requests itself."""
-    method.takes_bytes = True  # type: ignore[attr-defined]
+    method.takes_bytes = True  # type: ignore[attr-defined]  # a mark that `_wrap` looks for
     return method
 
 
