@@ -62,7 +62,7 @@ proto-lint: $(STAMPS)/dev ## Check the protos: their style, and that they break 
 
 tests: $(STAMPS)/built ## Run the tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 	@$(BIN)/python -m pytest --doctest-modules services segcore
 
 bench: $(STAMPS)/built ## Measure: one table a question
