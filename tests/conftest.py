@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from tests.databases import KINDS, Databases, made
 from tests.postgres import postgres_database, postgres_prefix, postgres_url
 
 __all__ = ["postgres_database", "postgres_prefix", "postgres_url"]
+
+# One event loop after another uses gRPC in a process of tests. Held up here it is not torn down in
+# the middle of one test, whenever the last server of a former one happens to be collected.
+grpc.aio.init_grpc_aio()
 
 
 @pytest.fixture

@@ -53,6 +53,10 @@ class Audiences:
         self._saving = asyncio.Lock()
         self._explainers = ThreadPoolExecutor(EXPLAINERS, thread_name_prefix="explain")
 
+    def close(self) -> None:
+        """Let its threads end: what nobody waits for any more is not begun."""
+        self._explainers.shutdown(wait=False, cancel_futures=True)
+
     async def create(self, new: NewAudience) -> tuple[Audience, int]:
         """Save an audience; return it and its inbound position.
 

@@ -49,19 +49,25 @@ class SegmentationModule:
         self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
         self._builder: Builder | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._askers: tuple[Audiences | Reads | Previews, ...] = ()
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer."""
         overview = Overview(self._partitions)
         writing = (self._freshness, self._append, self._now_ms)
         changes = Changes(overview, *writing)
+        audiences, reads, previews = self._askers = (
+            Audiences(overview, *writing),
+            Reads(overview),
+            Previews(overview),
+        )
         api = SegmentationApi(
             UseCases(
-                Audiences(overview, *writing),
+                audiences,
                 changes,
                 Publications(overview, changes, *writing),
-                Reads(overview),
-                Previews(overview),
+                reads,
+                previews,
                 MemoryUse(overview),
                 Watcher(
                     [self._context.logs(f"transitions-{n}") for n in self._numbers],
@@ -87,6 +93,8 @@ class SegmentationModule:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in self._askers:
+            each.close()
         for derivation in self._memberships:
             for _ in range(STOP_TRIES):
                 if await asyncio.to_thread(derivation.close):

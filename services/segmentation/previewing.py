@@ -52,6 +52,10 @@ class Previews:
         self._overview = overview
         self._selectors = ThreadPoolExecutor(SELECTORS, thread_name_prefix="preview")
 
+    def close(self) -> None:
+        """Let its threads end: what nobody waits for any more is not begun."""
+        self._selectors.shutdown(wait=False, cancel_futures=True)
+
     async def preview(self, wanted: PreviewWanted) -> AsyncIterator[float | Preview]:
         """Yield how far the computation has come, and at last what the rule comes to."""
         self._overview.check_present(wanted.at_ms, "time")

@@ -42,6 +42,10 @@ class Reads:
         self._overview = overview
         self._selectors = ThreadPoolExecutor(SELECTORS, thread_name_prefix="select")
 
+    def close(self) -> None:
+        """Let its threads end: what nobody waits for any more is not begun."""
+        self._selectors.shutdown(wait=False, cancel_futures=True)
+
     async def check(
         self, people: Sequence[int], audience_ids: Sequence[str]
     ) -> tuple[list[list[int] | None], str]:

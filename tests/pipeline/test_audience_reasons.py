@@ -1,6 +1,7 @@
 """Why somebody is in an audience: the rows in the transition, and what it would take, in words."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 from coterie.segmentation.v1 import segmentation_service_pb2 as pb
@@ -74,3 +75,22 @@ def test_an_explanation_says_what_it_would_take(tmp_path: Path) -> None:
             assert len(inside.smallest_change) == 1
 
     asyncio.run(story())
+
+
+def test_questions_leave_no_threads_behind_when_the_suite_stops(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path / "data") as app:
+            await app.create("buyers", BUYERS)
+            await app.send(event("e1", "purchase", "crm:1", received=NOON, channel="store"))
+            await explain(app, "buyers", "crm:1")
+            async for _ in app.segmentation.PreviewAudience(
+                pb.PreviewAudienceRequest(rule=BUYERS, consistency=LATEST)
+            ):
+                pass
+
+    before = set(threading.enumerate())
+    asyncio.run(story())
+    left = [each for each in threading.enumerate() if each not in before]
+    for each in left:
+        each.join(5)
+    assert not [each.name for each in left if each.is_alive()]
