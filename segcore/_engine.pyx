@@ -8,6 +8,7 @@ is looked at. One thread at a time: the owner of an engine guards it.
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
 
+from segcore._prefetch cimport prefetch
 from segcore._table cimport Table
 from segcore._values cimport checked_time
 
@@ -99,6 +100,7 @@ cdef class LiveEngine:
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
+                prefetch(&batch.rows[place + 2 * AHEAD])
                 self._look_ahead(&batch.rows[place + AHEAD])
             batch.view(place, &view)
             self.place = <int32_t> place
