@@ -62,27 +62,14 @@ cdef extern from *:
         }
         return pages_advised(moved, size);
     }
-    /* What is new is not zeroed; NULL where there is no memory, and the block stays. */
-    static inline void *pages_grow(void *block, size_t old, size_t size) {
-        if (size < PAGES_MAPPED) return realloc(block, size);
-        if (old >= PAGES_MAPPED) return pages_extend(block, old, size);
-        void *moved = pages_take(size);
-        if (moved && old) memcpy(moved, block, old);
-        if (moved) free(block);
-        return moved;
-    }
     #else
     static inline void *pages_take(size_t size) { return calloc(size, 1); }
     static inline void pages_give(void *block, size_t size) { (void) size; free(block); }
     static inline void *pages_extend(void *block, size_t old, size_t size) {
         (void) block; (void) old; (void) size; return NULL;
     }
-    static inline void *pages_grow(void *block, size_t old, size_t size) {
-        (void) old; return realloc(block, size);
-    }
     #endif
     """
     void* pages_take(size_t size) noexcept nogil
     void pages_give(void* block, size_t size) noexcept nogil
     void* pages_extend(void* block, size_t old, size_t size) noexcept nogil
-    void* pages_grow(void* block, size_t old, size_t size) noexcept nogil
