@@ -116,24 +116,56 @@ cdef extern from *:
         for (int32_t i = 1; i < count; i++) twice |= ordered[i] == ordered[i - 1];
         return twice;
     }
-    /* Two merges at once, one from each end, meet in the middle: neither guesses, and a guard at
-       each end spares them the look for it. What is in both comes twice, and is taken out after. */
+    /* How many of `a` are among the first `wanted` of both merged; of equals, those of `a` first. */
+    static inline int32_t sets_share(const uint16_t *a, int32_t a_count, const uint16_t *b,
+                                     int32_t b_count, int32_t wanted) {
+        int32_t low = wanted > b_count ? wanted - b_count : 0;
+        int32_t high = wanted < a_count ? wanted : a_count;
+        while (low < high) {
+            int32_t middle = (low + high) / 2;
+            int among = a[middle] <= b[wanted - middle - 1];
+            low = among ? middle + 1 : low;
+            high = among ? high : middle;
+        }
+        return low;
+    }
+    /* Copies values behind a guard at each end; returns where the next ones go. */
+    static inline uint16_t *sets_guard(uint16_t *to, const uint16_t *values, int32_t count) {
+        to[0] = 0;
+        memcpy(to + 1, values, (size_t) count * 2);
+        to[count + 1] = 0xFFFF;
+        return to + count + 2;
+    }
+    #define SETS_RISE(x, y, place) { \
+        uint16_t one = *x, other = *y; \
+        both[place] = one <= other ? one : other; \
+        x += one <= other, y += one > other; }
+    #define SETS_FALL(x, y, place) { \
+        uint16_t one = *x, other = *y; \
+        both[place] = one > other ? one : other; \
+        x -= one > other, y -= one <= other; }
+    /* Four merges at once, from each end of each half, meet in the middles: neither guesses, and a
+       guard at each end spares them the look for it. Of halves of two values and more the shorter
+       may go a step too far: it writes what the other has written. What is in both sets comes
+       twice, and is taken out after. Neither set is empty. */
     static int32_t sets_merge(const uint16_t *restrict a, int32_t a_count,
                               const uint16_t *restrict b, int32_t b_count,
                               uint16_t *restrict out) {
-        uint16_t left[SETS_MERGE_MOST + 2], right[SETS_MERGE_MOST + 2];
+        uint16_t left[SETS_MERGE_MOST + 4], right[SETS_MERGE_MOST + 4];
         uint16_t both[SETS_MERGE_MOST];
-        int32_t total = a_count + b_count, low = 0, high = total - 1, count = 1;
-        const uint16_t *x = left + 1, *y = right + 1, *v = left + a_count, *w = right + b_count;
-        left[0] = right[0] = 0;
-        left[a_count + 1] = right[b_count + 1] = 0xFFFF;
-        memcpy(left + 1, a, (size_t) a_count * 2);
-        memcpy(right + 1, b, (size_t) b_count * 2);
-        for (; low <= high; low++, high--) {
-            uint16_t first = *x, second = *y, third = *v, fourth = *w;
-            both[low] = first <= second ? first : second;
-            both[high] = third > fourth ? third : fourth;
-            x += first <= second, y += first > second, v -= third > fourth, w -= third <= fourth;
+        int32_t total = a_count + b_count, half = total / 2, count = 1;
+        int32_t i = sets_share(a, a_count, b, b_count, half), j = half - i;
+        uint16_t *left_next = sets_guard(left, a, i), *right_next = sets_guard(right, b, j);
+        const uint16_t *p = left + 1, *q = right + 1, *r = left + i, *s = right + j;
+        const uint16_t *t = left_next + 1, *u = right_next + 1;
+        const uint16_t *v = left_next + a_count - i, *w = right_next + b_count - j;
+        sets_guard(left_next, a + i, a_count - i);
+        sets_guard(right_next, b + j, b_count - j);
+        for (int32_t at = 0; at < (total - half + 1) / 2; at++) {
+            SETS_RISE(p, q, at)
+            SETS_FALL(r, s, half - 1 - at)
+            SETS_RISE(t, u, half + at)
+            SETS_FALL(v, w, total - 1 - at)
         }
         if (!sets_twice(both, total)) {
             memcpy(out, both, (size_t) total * 2);
