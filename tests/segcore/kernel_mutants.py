@@ -19,7 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
-EDGES = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/segcore/test_engine_edges.py")
+EDGE_TESTS = ("engine_edges", "engine_edges_time", "person_edges", "sets")
+EDGES = (
+    *("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
+    *(f"tests/segcore/test_{name}.py" for name in EDGE_TESTS),
+)
 PLAYS = ("-m", "tests.segcore.long_run", "--seconds", "1", "--plays", "150", "--seed", "7")
 BUILD = """
 import sys
@@ -75,10 +79,10 @@ MUTANTS = (
         "if cell == NULL or (<int64_t*> cell)[0] != kept_due(due_ms) or ordinal & 1:",
     ),
     Mutant(
-        "full-though-one-has-left",
+        "more-of-the-newest-unnoticed",
         "_tally",
         "        if times[place] <= limit:\n            cell[0] = times",
-        "        if times[place] < limit:\n            cell[0] = times",
+        "        if times[1] <= limit:\n            cell[0] = times",
     ),
     Mutant(
         "count-rounded-down",

@@ -93,7 +93,7 @@ def test_a_count_around_its_threshold_comes_and_goes_row_by_row(limit: int) -> N
     world = World()
     world.advance(NOW, inclusive=True)
     for comparison in Comparison:
-        for name, shift in (("less", -1), ("just", 0), ("more", 1)):
+        for name, shift in (("less", -1), ("just", 0), ("half", 0.5), ("more", 1)):
             rule = Compare(comparison, counted, number(limit + shift))
             world.add(f"{comparison.name} {name}", rule)
             world.activate(f"{comparison.name} {name}")
