@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "as-of-without-its-own-instant",
         "_selection",
-        "as_of.get(row) <= at_ms",
-        "as_of.get(row) < at_ms",
+        "as_of.get(row) <= self.now_ms",
+        "as_of.get(row) < self.now_ms",
     ),
 )
 
