@@ -13,6 +13,7 @@ cdef class Group:
     cdef int32_t form
     cdef readonly Py_ssize_t ordinals
     cdef void* cells
+    cdef Py_ssize_t size  # bytes of the cells
     cdef Events events
     cdef Program operand
     cdef int64_t values[BLOCK_ROWS]

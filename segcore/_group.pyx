@@ -6,10 +6,11 @@ them does not fit.
 """
 
 from libc.stdint cimport INT64_MAX, uint8_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from segcore._column_tests cimport run_row
+from segcore._pages cimport pages_give, pages_take
 from segcore._scan_words cimport (
     scan_count8,
     scan_count32,
@@ -50,7 +51,7 @@ cdef class Group:
             self._allocate(MARK if exact_to < 1 else COUNT8 if exact_to < 255 else COUNT32)
 
     def __dealloc__(self):
-        free(self.cells)
+        pages_give(self.cells, self.size)
 
     cdef int _allocate(self, int32_t form) except -1:
         cdef Py_ssize_t size = self.ordinals
@@ -58,8 +59,9 @@ cdef class Group:
             size = self.ordinals // 8
         elif form != COUNT8:
             size = self.ordinals * (4 if form == COUNT32 else 8 if form == SUM64 else 16)
-        free(self.cells)
-        self.cells = calloc(max(1, size), 1)
+        pages_give(self.cells, self.size)
+        self.size = max(1, size)
+        self.cells = pages_take(self.size)
         if self.cells == NULL:
             raise MemoryError(f"no memory for the tallies of {self.ordinals} profiles")
         self.form = form
