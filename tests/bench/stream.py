@@ -1,6 +1,7 @@
 """The bound of the core: columns of known ordinals through gRPC into segment state, out as flips.
 
     python -m tests.bench.stream [--profiles 200000] [--events 1000000] [--segments 20]
+        [--batch 10000]
 
 One process sends, another holds an engine with the common workload's rules and answers each batch
 with who entered and left. There is no log and no identity: what is left is transport, columns,
@@ -200,7 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=200_000)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--batch", type=int, default=1_000)
+    parser.add_argument("--batch", type=int, default=10_000)
     parser.add_argument("--segments", type=int, default=20)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
