@@ -6,7 +6,6 @@ cdef extern from *:
     #define _GNU_SOURCE
     #endif
     #include <stdlib.h>
-    #include <string.h>
     #if defined(__linux__)
     #include <stdint.h>
     #include <sys/mman.h>
@@ -53,7 +52,8 @@ cdef extern from *:
         if (old < PAGES_MAPPED) return NULL;
         old = pages_whole(old);
         size = pages_whole(size);
-        void *moved = mremap(block, old, size, 0);
+        int is_off = size >= 2 * PAGES_LARGE && ((uintptr_t) block & (PAGES_LARGE - 1)) != 0;
+        void *moved = is_off ? MAP_FAILED : mremap(block, old, size, 0);
         if (moved == MAP_FAILED) {
             void *place = pages_map(size, PROT_NONE);
             if (place == MAP_FAILED) return NULL;
