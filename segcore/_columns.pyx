@@ -13,9 +13,10 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+from segcore._pages cimport pages_give, pages_grow
 
 cdef extern from *:
     """
@@ -44,7 +45,7 @@ cdef class Column:
 
     def __dealloc__(self):
         if self.path is None:
-            free(self.data)
+            pages_give(self.data, self.capacity * self.item_bytes)
         elif self.mapped_bytes:
             munmap(self.data, self.mapped_bytes)
 
@@ -122,7 +123,9 @@ cdef class Column:
             with gil:
                 return self._grow_file(size)
         capacity = max(size, self.capacity + self.capacity // 2, 16)
-        moved = <char*> realloc(self.data, capacity * self.item_bytes)
+        moved = <char*> pages_grow(
+            self.data, self.capacity * self.item_bytes, capacity * self.item_bytes
+        )
         if moved == NULL:
             with gil:
                 raise MemoryError(f"no memory for a column of {capacity} places")

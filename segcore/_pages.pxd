@@ -1,4 +1,4 @@
-"""Large blocks of memory that grow without being copied, in large pages where there are any."""
+"""Large blocks of memory that grow without being copied; in large pages what is read at random."""
 
 cdef extern from *:
     """
@@ -6,6 +6,7 @@ cdef extern from *:
     #define _GNU_SOURCE
     #endif
     #include <stdlib.h>
+    #include <string.h>
     #if defined(__linux__)
     #include <stdint.h>
     #include <sys/mman.h>
@@ -47,20 +48,36 @@ cdef extern from *:
     static inline void pages_give(void *block, size_t size) {
         if (size < PAGES_MAPPED) free(block); else if (block) munmap(block, pages_whole(size));
     }
-    /* NULL where the block has to be copied, or there is no memory. */
-    static inline void *pages_extend(void *block, size_t old, size_t size) {
-        if (old < PAGES_MAPPED) return NULL;
+    static inline void *pages_move(void *block, size_t old, size_t size) {
         old = pages_whole(old);
         size = pages_whole(size);
         int is_off = size >= 2 * PAGES_LARGE && ((uintptr_t) block & (PAGES_LARGE - 1)) != 0;
         void *moved = is_off ? MAP_FAILED : mremap(block, old, size, 0);
         if (moved == MAP_FAILED) {
             void *place = pages_map(size, PROT_NONE);
-            if (place == MAP_FAILED) return NULL;
+            if (place == MAP_FAILED) return place;
             moved = mremap(block, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
             if (moved == MAP_FAILED) munmap(place, size);
         }
-        return pages_advised(moved, size);
+        return moved;
+    }
+    /* NULL where the block has to be copied, or there is no memory. */
+    static inline void *pages_extend(void *block, size_t old, size_t size) {
+        if (old < PAGES_MAPPED) return NULL;
+        return pages_advised(pages_move(block, old, size), pages_whole(size));
+    }
+    /* For what is read in order: pages as the system has them. What is new is not zeroed; NULL
+       where there is no memory, and the block stays. */
+    static inline void *pages_grow(void *block, size_t old, size_t size) {
+        if (size < PAGES_MAPPED) return realloc(block, size);
+        void *moved = old < PAGES_MAPPED ? pages_map(pages_whole(size), PROT_READ | PROT_WRITE)
+                                         : pages_move(block, old, size);
+        if (moved == MAP_FAILED) return NULL;
+        if (old < PAGES_MAPPED) {
+            if (old) memcpy(moved, block, old);
+            free(block);
+        }
+        return moved;
     }
     #else
     static inline void *pages_take(size_t size) { return calloc(size, 1); }
@@ -68,8 +85,12 @@ cdef extern from *:
     static inline void *pages_extend(void *block, size_t old, size_t size) {
         (void) block; (void) old; (void) size; return NULL;
     }
+    static inline void *pages_grow(void *block, size_t old, size_t size) {
+        (void) old; return realloc(block, size);
+    }
     #endif
     """
     void* pages_take(size_t size) noexcept nogil
     void pages_give(void* block, size_t size) noexcept nogil
     void* pages_extend(void* block, size_t old, size_t size) noexcept nogil
+    void* pages_grow(void* block, size_t old, size_t size) noexcept nogil
