@@ -100,6 +100,7 @@ cdef class LiveEngine:
         cdef int64_t log_ms
         for place in range(first, last):
             if place + AHEAD < last:
+                # It may lie beyond the last row: nothing is read there.
                 prefetch(&batch.rows[place + 2 * AHEAD])
                 self._look_ahead(&batch.rows[place + AHEAD])
             batch.view(place, &view)
