@@ -90,7 +90,8 @@ class Running:
             if runner.failed:
                 raise StartError(f"stage {stage.name}-{stage.partition}: {runner.failed}")
             with suppress(TimeoutError):
-                await asyncio.wait_for(recovered.wait(), RECOVERY_LOOK_S)
+                async with asyncio.timeout(RECOVERY_LOOK_S):
+                    await recovered.wait()
 
     async def _caught_up(self, stage: Stage, runner: StageRunner) -> None:
         """Return once the stage holds what its log held at the start, or fails: health says so."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import structlog
 
@@ -79,10 +79,9 @@ class Dispatcher:
                 self._woken.clear()
                 if is_ready():
                     await self._turn()
-                try:
-                    await asyncio.wait_for(self._woken.wait(), PATIENCE_S)
-                except TimeoutError:
-                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PATIENCE_S):
+                        await self._woken.wait()
         finally:
             await self._finish()
 

@@ -21,11 +21,13 @@ def test_waiters_wake_as_their_position_is_reached_from_another_thread() -> None
         await asyncio.sleep(0)
         thread = threading.Thread(target=freshness.reached, args=(2,))
         thread.start()
-        await asyncio.wait_for(asyncio.gather(waits[1], waits[2]), 5)
+        async with asyncio.timeout(5):
+            await asyncio.gather(waits[1], waits[2])
         thread.join()
         assert not waits[0].done()
         freshness.reached(7)
-        await asyncio.wait_for(waits[0], 5)
+        async with asyncio.timeout(5):
+            await waits[0]
 
     asyncio.run(run())
 
@@ -102,7 +104,8 @@ def _settled(consistency: consistency_pb2.Consistency, position: int, last: int)
             await wait
             return True
         freshness.reached(last)
-        await asyncio.wait_for(wait, 5)
+        async with asyncio.timeout(5):
+            await wait
         return False
 
     return asyncio.run(run())

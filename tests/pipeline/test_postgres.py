@@ -103,7 +103,8 @@ def test_a_server_that_crashes_in_the_middle_loses_nothing_and_does_nothing_twic
             await asyncio.sleep(0)
         await asyncio.to_thread(server.crash)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await asyncio.wait_for(sending, 60)
+            async with asyncio.timeout(60):
+                await sending
         assert failed.value.code() in AWAY
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await events_of_all(app)

@@ -17,9 +17,10 @@ def test_a_wake_from_any_thread_is_a_nudge_and_a_failure_ends_nothing() -> None:
 
         nudger = Nudger(nudge)
         await asyncio.to_thread(nudger.wake)
-        await asyncio.wait_for(nudged.get(), 5)
-        nudger.wake()
-        await asyncio.wait_for(nudged.get(), 5)
+        async with asyncio.timeout(5):
+            await nudged.get()
+            nudger.wake()
+            await nudged.get()
         await nudger.stop()
         nudger.wake()
         await asyncio.sleep(0)

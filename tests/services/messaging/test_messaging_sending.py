@@ -236,3 +236,24 @@ def test_a_note_to_the_staff_needs_no_address(world: World) -> None:
         assert world.message().profile_id == BETH
 
     play(world, story)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_stop_in_the_turn_of_a_wake_ends_the_dispatcher(world: World, turns: int) -> None:
+    async def story() -> None:
+        waits = asyncio.Event()
+
+        def is_ready() -> bool:
+            waits.set()
+            return False
+
+        sending = asyncio.create_task(world.dispatcher.run(is_ready))
+        await waits.wait()
+        world.dispatcher.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        sending.cancel()
+        ended, _ = await asyncio.wait({sending}, timeout=5)
+        assert ended == {sending}
+
+    asyncio.run(story())

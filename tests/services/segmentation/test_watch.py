@@ -53,14 +53,15 @@ def collect(
     async def run() -> list[tuple[list[tuple[str, int]], str]]:
         told = []
         stream = Watcher([log], Freshness()).watch(audiences, token, from_start=True)
-        async for message in stream:
-            content = [(it.audience_id, person) for it, person in message.transitions]
-            told.append((content, message.token))
-            if content and content[-1] == ("vip", 3):
-                return told
+        async with asyncio.timeout(10):
+            async for message in stream:
+                content = [(it.audience_id, person) for it, person in message.transitions]
+                told.append((content, message.token))
+                if content and content[-1] == ("vip", 3):
+                    return told
         raise AssertionError("the stream ended by itself")
 
-    return asyncio.run(asyncio.wait_for(run(), 10))
+    return asyncio.run(run())
 
 
 def test_a_stream_from_the_start_tells_everything_once_and_in_order(log: SqlLog) -> None:
@@ -113,14 +114,15 @@ def test_a_stream_with_nothing_to_tell_gives_tokens_while_records_come_all_the_t
         coming = asyncio.create_task(come(log.last_seq()))
         stream = Watcher([log], freshness).watch(frozenset({"nobodys"}), "", from_start=False)
         former = ""
-        for _ in range(3):
-            told = await anext(stream)
-            assert told.transitions == []
-            assert told.token != former
-            former = told.token
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                told = await anext(stream)
+                assert told.transitions == []
+                assert told.token != former
+                former = told.token
         coming.cancel()
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(run())
 
 
 def test_a_token_before_what_the_log_holds_names_the_oldest_usable_one(log: SqlLog) -> None:
