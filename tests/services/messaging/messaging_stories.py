@@ -17,9 +17,9 @@ Story = Callable[[World, HttpMailbox], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def provider(world: World) -> AsyncIterator[HttpMailbox]:
+async def provider(world: World, patience_s: float) -> AsyncIterator[HttpMailbox]:
     async with open_http_mailbox() as mailbox:
-        http = HttpProvider(mailbox.url, timeout_s=0.3)
+        http = HttpProvider(mailbox.url, timeout_s=patience_s)
         world.providers[Lane.SMS] = http
         try:
             yield mailbox
@@ -27,9 +27,9 @@ async def provider(world: World) -> AsyncIterator[HttpMailbox]:
             await http.close()
 
 
-def play(world: World, story: Story) -> None:
+def play(world: World, story: Story, patience_s: float = 10) -> None:
     async def run() -> None:
-        async with provider(world) as mailbox:
+        async with provider(world, patience_s) as mailbox:
             await story(world, mailbox)
 
     asyncio.run(run())

@@ -98,7 +98,7 @@ def test_an_unanswered_call_is_made_again_with_the_same_key_and_body(
         assert len(mailbox.requests) == 2
         assert len({(each.key, each.raw) for each in mailbox.requests}) == 1
 
-    play(world, story)
+    play(world, story, patience_s=1)
 
 
 def test_an_answer_that_comes_twice_is_one_answer(world: World) -> None:
@@ -206,7 +206,7 @@ def test_a_provider_that_is_away_for_a_day_is_given_up(world: World) -> None:
     async def run() -> None:
         async with open_http_mailbox() as mailbox:
             port = mailbox.port
-        http = HttpProvider(f"http://127.0.0.1:{port}/", timeout_s=0.3)
+        http = HttpProvider(f"http://127.0.0.1:{port}/", timeout_s=10)
         world.providers[Lane.SMS] = http
         await story(world, mailbox)
         await http.close()
