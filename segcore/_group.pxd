@@ -17,7 +17,7 @@ cdef class Group:
     cdef Events events
     cdef Program operand
     cdef int64_t values[BLOCK_ROWS]
-    cdef int _allocate(self, int32_t form) except -1
+    cdef int _allocate(self) except -1
     cdef bint take(self, RowScan scan) except -1 nogil
     cdef bint _join(self, Group other) noexcept nogil
     cdef bint _add_up(self, RowScan scan, Block* block) except -1 nogil

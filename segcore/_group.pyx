@@ -40,37 +40,41 @@ cdef class Group:
     """Cells for the ordinals below `ordinals`; `exact_to` is up to which count they are told apart.
 
     `exact_to` is None where rows are added up: the column that a scan's `field` names, or what
-    `operand` comes to.
+    `operand` comes to. An `idle` one has no cells before it has rows.
     """
 
-    def __cinit__(self, Py_ssize_t ordinals, exact_to):
+    def __cinit__(self, Py_ssize_t ordinals, exact_to, bint idle=False):
         self.ordinals = (ordinals + 63) & ~63
         if exact_to is None:
-            self._allocate(SUM64)
+            self.form = SUM64
         else:
-            self._allocate(MARK if exact_to < 1 else COUNT8 if exact_to < 255 else COUNT32)
+            self.form = MARK if exact_to < 1 else COUNT8 if exact_to < 255 else COUNT32
+        if not idle:
+            self._allocate()
 
     def __dealloc__(self):
         pages_give(self.cells, self.size)
 
-    cdef int _allocate(self, int32_t form) except -1:
+    cdef int _allocate(self) except -1:
         cdef Py_ssize_t size = self.ordinals
-        if form == MARK:
+        if self.form == MARK:
             size = self.ordinals // 8
-        elif form != COUNT8:
-            size = self.ordinals * (4 if form == COUNT32 else 8 if form == SUM64 else 16)
+        elif self.form != COUNT8:
+            size = self.ordinals * (4 if self.form == COUNT32 else 8 if self.form == SUM64 else 16)
         pages_give(self.cells, self.size)
         self.size = max(1, size)
         self.cells = pages_take(self.size)
         if self.cells == NULL:
             raise MemoryError(f"no memory for the tallies of {self.ordinals} profiles")
-        self.form = form
         return 0
 
     cdef bint take(self, RowScan scan) except -1 nogil:
         """Take all rows of a scan; False where sums need more bits, and nothing is of use."""
         cdef Block block
         while scan.next_block(&block):
+            if self.cells == NULL:
+                with gil:
+                    self._allocate()
             if self.form == MARK:
                 scan_mark(<uint64_t*> self.cells, block.owners, block.count, block.words)
             elif self.form == COUNT8:
@@ -122,12 +126,13 @@ cdef class Group:
 
     def widen(self):
         """Begin anew with cells in which all sums fit."""
-        self._allocate(SUM128)
+        self.form = SUM128
+        self._allocate()
 
     def beside(self):
         """Return another group of the same cells, for another thread; `join` takes what it finds."""
-        cdef Group other = Group(self.ordinals, 0)
-        other._allocate(self.form)
+        cdef Group other = Group(self.ordinals, 0, idle=True)
+        other.form = self.form
         return other
 
     def take_all(self, list scans):
@@ -141,9 +146,10 @@ cdef class Group:
 
     def join(self, Group other not None):
         """Take what a group of the same cells has found; tell whether all sums fit."""
-        cdef bint fitting
-        with nogil:
-            fitting = self._join(other)
+        cdef bint fitting = True
+        if other.cells != NULL:
+            with nogil:
+                fitting = self._join(other)
         return fitting
 
     cdef bint _join(self, Group other) noexcept nogil:

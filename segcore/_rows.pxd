@@ -16,6 +16,23 @@ cdef struct Block:
     const uint64_t* words       # which places are meant; NULL is all of them
 
 
+cdef extern from *:
+    """
+    static inline Py_ssize_t coterie_next(Py_ssize_t *counter) {
+        return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+    }
+    """
+    Py_ssize_t take_next "coterie_next" (Py_ssize_t* counter) noexcept nogil
+
+
+cdef class Turns:
+    cdef Py_ssize_t next
+
+    cdef inline Py_ssize_t take(self) noexcept nogil:
+        """Return the next number, from 0 on, which nobody else gets."""
+        return take_next(&self.next)
+
+
 cdef class RowScan:
     cdef Events events
     cdef Table table
@@ -25,8 +42,7 @@ cdef class RowScan:
     cdef int64_t after_ms       # what occurred later than this, and no later than that
     cdef int64_t until_ms
     cdef Py_ssize_t row_count
-    cdef Py_ssize_t lane        # of so many `lanes` this one has each zone in its turn
-    cdef Py_ssize_t lanes
+    cdef Turns turns            # by which threads share the zones; None where one has them all
     cdef Py_ssize_t row
     cdef Py_ssize_t line
     cdef Py_ssize_t line_end

@@ -10,8 +10,12 @@ from libc.string cimport memcpy, memset
 from segcore._scan_words cimport scan_range_i64
 
 
+cdef class Turns:
+    """Numbers that threads take: who is free has the next one."""
+
+
 cdef class RowScan:
-    """All rows that the table has now, once."""
+    """All rows that the table has now, once; with `turns`, one of the scans that share them."""
 
     def __cinit__(
         self, Events events, Table table, bint of_items, Filter where,
@@ -20,7 +24,6 @@ cdef class RowScan:
         self.events, self.table, self.of_items, self.where = events, table, of_items, where
         self.after_ms, self.until_ms = after_ms, until_ms
         self.row_count = table.ordinals.size
-        self.lanes = 1
 
     cdef bint next_block(self, Block* out) except -1 nogil:
         """Give the next block that holds anything; False at the end."""
@@ -63,13 +66,15 @@ cdef class RowScan:
         cdef const int64_t* times
         cdef const uint64_t* dead = self.table.dead.words
         while self.row < self.row_count:
+            if self.turns is not None:
+                self.row = self.turns.take() * BLOCK_ROWS
+                if self.row >= self.row_count:
+                    return -1
             start = self.row
             zone = start // BLOCK_ROWS
             least, greatest = self.table.least.get(zone), self.table.greatest.get(zone)
             count = min(BLOCK_ROWS, self.row_count - start)
             self.row += count
-            if self.lanes > 1 and zone % self.lanes != self.lane:
-                continue
             if greatest <= self.after_ms or least > self.until_ms:
                 continue
             word_count = (count + 63) >> 6

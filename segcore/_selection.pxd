@@ -8,7 +8,7 @@ from segcore._decide cimport Verdict
 from segcore._engine cimport LiveEngine
 from segcore._history cimport Events
 from segcore._person cimport Condition
-from segcore._rows cimport RowScan
+from segcore._rows cimport RowScan, Turns
 from segcore._table cimport Table
 from segcore._texts cimport Texts
 
@@ -33,7 +33,6 @@ cdef class Selection:
     cdef object rest
     cdef Py_ssize_t threads
     cdef Py_ssize_t share
-    cdef object pool
     cdef int _recall(self, Py_ssize_t end) except -1
     cdef RowScan _scan(self, rows, Table table, Py_ssize_t first, Py_ssize_t end)
     cdef int _decide_some(

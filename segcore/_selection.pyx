@@ -4,7 +4,6 @@ Atoms become bits, one pass over the columns for each; `combine` joins them, 64 
 A frozen question goes in slices, and rests between two: then its owner lets others have the engine.
 """
 
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
@@ -23,6 +22,7 @@ from segcore._program cimport Program
 
 from segcore._follow import following, gather, owners_of
 from segcore.condition_plan import plan_condition
+from segcore.lanes import side_by_side
 from segcore.programs import compile_value
 from segcore.rule import Compare, Comparison, EventField, ItemField, Literal, Rows, Scope
 
@@ -98,8 +98,6 @@ cdef class Selection:
 
     def __exit__(self, kind, mistake, trace):
         """Forget the texts that the question brought: it leaves no trace in the engine."""
-        if self.pool is not None:
-            self.pool.shutdown()
         self.texts.forget(self.text_count)
 
     def rest_by(self, rest):
@@ -135,17 +133,6 @@ cdef class Selection:
         self.recalled = end
         return 0
 
-    def side_by_side(self, list works):
-        """Do some works at once, the first of them here; return what they come to, in order."""
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(self.threads - 1, "select")
-        begun = [self.pool.submit(work) for work in works[1:]]
-        try:
-            first = works[0]()
-        finally:
-            wait(begun)
-        return [first, *[work.result() for work in begun]]
-
     def having(self, condition):
         """Return the bits of those whose attributes make a condition true."""
         cdef Filter filter
@@ -175,12 +162,8 @@ cdef class Selection:
         ]
         if lanes < 2 or filters[0].asks:
             return False
-        blocks = (ordinals + BLOCK_ROWS - 1) // BLOCK_ROWS
-        ends = [min(ordinals, blocks * (lane + 1) // lanes * BLOCK_ROWS) for lane in range(lanes)]
-        self.side_by_side([
-            partial(narrow, each, start, end, found)
-            for each, start, end in zip(filters, [0, *ends], ends)
-        ])
+        turns = Turns()
+        side_by_side([partial(narrow, each, turns, ordinals, found) for each in filters])
         return True
 
     def parts(self, rows, Group group=None, operand=None):
@@ -256,7 +239,10 @@ cdef class Selection:
             for scan in found[lane]:
                 if scan.where is not None and scan.where.asks:
                     return []
-                scan.lane, scan.lanes = lane, lanes
+        for shared in zip(*found):
+            turns = Turns()
+            for scan in shared:
+                scan.turns = turns
         return found if lanes > 1 else []
 
     def _fill(self, Group group, rows, operand):
@@ -268,7 +254,7 @@ cdef class Selection:
         while True:
             groups = [group, *[group.beside() for _ in lanes[1:]]]
             works = [partial(each.take_all, scans) for each, scans in zip(groups, lanes)]
-            fitting = all(self.side_by_side(works))
+            fitting = all(side_by_side(works))
             if fitting and all([group.join(other) for other in groups[1:]]):
                 return
             group.widen()
@@ -287,7 +273,7 @@ cdef class Selection:
             among = self.pause(lambda: owners_of(firsts, self.known.word_count))
         self._gather(follow.then, thens, among)
         if self.threads > 1 and len(firsts) + len(thens) > self.share:
-            self.side_by_side([firsts.order, thens.order])
+            side_by_side([firsts.order, thens.order])
         else:
             self.pause(firsts.order)
             self.pause(thens.order)
@@ -303,7 +289,7 @@ cdef class Selection:
         cdef list found = [Steps() for _ in lanes[1:]]
         if not lanes:
             return self._gather_from(self.parts(rows), rows.key, steps, among)
-        self.side_by_side([
+        side_by_side([
             partial(self._gather_from, scans, rows.key, each, among)
             for scans, each in zip(lanes, [steps, *found])
         ])
@@ -446,10 +432,14 @@ cdef class Selection:
         return found
 
 
-def narrow(Filter filter not None, Py_ssize_t first, Py_ssize_t end, Bits found not None):
-    """Take those out of `found`, from one ordinal to another, of whom a filter is not true."""
+def narrow(Filter filter not None, Turns turns not None, Py_ssize_t end, Bits found not None):
+    """Take those out of `found`, of the blocks that are ours, of whom a filter is not true."""
+    cdef Py_ssize_t first
     with nogil:
-        run_over(filter, first, end, found)
+        first = turns.take() * BLOCK_ORDINALS
+        while first < end:
+            run_over(filter, first, min(end, first + BLOCK_ORDINALS), found)
+            first = turns.take() * BLOCK_ORDINALS
 
 
 cdef int run_over(Filter filter, Py_ssize_t first, Py_ssize_t end, Bits found) except -1 nogil:

@@ -6,7 +6,6 @@ alone, and are those of `segcore.reference` for each known profile.
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pyroaring import BitMap
 
+from segcore import lanes
 from segcore._bits import Bits
 from segcore._definitions import DefinitionEngine
 from segcore._group import Group
@@ -43,9 +43,6 @@ from segcore.rule import (
 Progress = Callable[[float], None]
 """Is told how much is done, from 0 to 1; what it raises ends the question."""
 
-THREADS_MOST = 8
-"""Beyond that memory is what they wait for, and each takes cells of its own."""
-
 _NO_END = 1 << 62
 _Shared = Mapping["_Compared", tuple[str, list["_Compared"]]]
 
@@ -65,7 +62,7 @@ def select_bits(
     unknown audience.
     """
     check_rule(rule)
-    with Selection(engine, at_ms, threads=threads or usual_threads()) as selection:
+    with Selection(engine, at_ms, threads=threads or lanes.usual()) as selection:
         return Question(engine, selection, progress).answer(rule)
 
 
@@ -78,11 +75,6 @@ def select(
 ) -> BitMap:
     """Return the members that `rule` would have, as `select_bits`."""
     return BitMap.deserialize(select_bits(engine, rule, at_ms, progress, threads).to_portable())
-
-
-def usual_threads() -> int:
-    """Return how many threads a question gets: one for each processor that we may use."""
-    return min(THREADS_MOST, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +14,7 @@ from segcore._batch import Batch
 from segcore._selection import Selection
 from segcore.engine import Engine
 from segcore.event_columns import EventColumns, ItemColumns, PropertyColumn, TextColumn
+from segcore.lanes import MOST, side_by_side
 from segcore.rule import (
     MICRO,
     NUMBER_LIMIT,
@@ -123,8 +129,32 @@ RULES: dict[str, Expression] = {
 }
 
 
+def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Let all begin before one of them takes the last row."""
+    begun = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        begun.wait(30)
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def last_first(works: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Let the last take all rows that are shared, and the first what it finds."""
+    return [work() for work in reversed(works)][::-1]
+
+
+@pytest.fixture(params=[(2, side_by_side), (2, at_once), (3, last_first), (5, at_once)])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many there are, which share the work in one way or another."""
+    count, way = request.param
+    monkeypatch.setattr("segcore._selection.side_by_side", way)
+    return int(count)
+
+
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("threads", [2, 3, 5])
 @pytest.mark.parametrize("at_ms", [None, NOW_MS * 2 // 3])
 def test_members_are_the_same_on_any_number_of_threads(
     engine: Engine, name: str, threads: int, at_ms: int | None
@@ -137,6 +167,26 @@ def test_members_are_the_same_on_any_number_of_threads(
     assert 0 < len(expected) < PEOPLE
 
 
-def test_a_mistake_of_one_thread_ends_the_question(engine: Engine) -> None:
-    with Selection(engine, threads=2, share=1) as selection, pytest.raises(KeyError):
-        selection.side_by_side([list, {}.popitem])
+def test_a_mistake_of_one_work_ends_all_of_them() -> None:
+    done = threading.Event()
+    for works in ([list, {}.popitem], [{}.popitem, done.set]):
+        with pytest.raises(KeyError):
+            side_by_side(works)
+
+
+def test_work_that_no_thread_has_begun_is_done_by_who_asks() -> None:
+    busy, let_go = threading.Semaphore(0), threading.Event()
+
+    def hold() -> None:
+        busy.release()
+        assert let_go.wait(30)
+
+    def ask() -> list[threading.Thread]:
+        for _ in range(MOST - 1):
+            assert busy.acquire(timeout=30)
+        found = side_by_side([threading.current_thread, threading.current_thread])
+        let_go.set()
+        return found
+
+    others, mine = side_by_side([ask, *[hold] * (MOST - 1)])[0]
+    assert others is mine
