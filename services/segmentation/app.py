@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from segcore.explain import Clause, explain
@@ -20,9 +20,6 @@ from services.kit.ids import new_id, profile_id
 from services.segmentation import wire
 from services.segmentation.domain import Audience, Definition, Membership, NewAudience, State
 from services.segmentation.overview import Overview
-
-EXPLAINERS = 2
-"""Threads of their own for explanations: a long one takes none from the other reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +34,11 @@ class Explanation:
 
 
 class Audiences:
-    """The use cases of audiences."""
+    """The use cases of audiences; explanations are made on threads of their own."""
 
     def __init__(
         self,
+        explainers: Executor,
         overview: Overview,
         freshness: Freshness,
         append: Callable[[bytes], Awaitable[int]],
@@ -51,11 +49,7 @@ class Audiences:
         self._append = append
         self._now_ms = now_ms
         self._saving = asyncio.Lock()
-        self._explainers = ThreadPoolExecutor(EXPLAINERS, thread_name_prefix="explain")
-
-    def close(self) -> None:
-        """Let its threads end: what nobody waits for any more is not begun."""
-        self._explainers.shutdown(wait=False, cancel_futures=True)
+        self._explainers = explainers
 
     async def create(self, new: NewAudience) -> tuple[Audience, int]:
         """Save an audience; return it and its inbound position.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
 
@@ -29,6 +30,11 @@ from services.segmentation.reading import Reads
 from services.segmentation.stage import Memberships
 from services.segmentation.watch import Watcher
 
+QUESTION_THREADS = {"explain": 2, "select": 2, "preview": 1}
+"""For each kind of question that may take long, so that it takes no thread from the other reads.
+
+One preview at a time: it uses all that one core has, and live traffic waits for a slice of it.
+"""
 STOP_TRIES = 50
 STOP_PAUSE_S = 0.02
 
@@ -49,25 +55,23 @@ class SegmentationModule:
         self._commit = GroupCommit(self._inbound, join_bytes=JOIN_BYTES)
         self._builder: Builder | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._askers: tuple[Audiences | Reads | Previews, ...] = ()
+        self._questions = {
+            kind: ThreadPoolExecutor(count, thread_name_prefix=kind)
+            for kind, count in QUESTION_THREADS.items()
+        }
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer."""
         overview = Overview(self._partitions)
         writing = (self._freshness, self._append, self._now_ms)
         changes = Changes(overview, *writing)
-        audiences, reads, previews = self._askers = (
-            Audiences(overview, *writing),
-            Reads(overview),
-            Previews(overview),
-        )
         api = SegmentationApi(
             UseCases(
-                audiences,
+                Audiences(self._questions["explain"], overview, *writing),
                 changes,
                 Publications(overview, changes, *writing),
-                reads,
-                previews,
+                Reads(self._questions["select"], overview),
+                Previews(self._questions["preview"], overview),
                 MemoryUse(overview),
                 Watcher(
                     [self._context.logs(f"transitions-{n}") for n in self._numbers],
@@ -93,8 +97,9 @@ class SegmentationModule:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for each in self._askers:
-            each.close()
+        for threads in self._questions.values():
+            # What nobody waits for any more is not begun.
+            threads.shutdown(wait=False, cancel_futures=True)
         for derivation in self._memberships:
             for _ in range(STOP_TRIES):
                 if await asyncio.to_thread(derivation.close):

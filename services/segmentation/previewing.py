@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from segcore.rule import Expression
@@ -15,9 +15,6 @@ from services.segmentation.definitions import references_in
 from services.segmentation.overview import Overview
 from services.segmentation.partition import Partition
 from services.segmentation.selection import Progress, select
-
-SELECTORS = 1
-"""One at a time: a preview uses all that one core has; live traffic waits for a slice of it."""
 
 STEP = 0.05
 """Share of the work between two messages: twenty are enough for a bar."""
@@ -46,15 +43,11 @@ class Preview:
 
 
 class Previews:
-    """The use case of who writes a rule."""
+    """The use case of who writes a rule; previews are made on threads of their own."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, selectors: Executor, overview: Overview) -> None:
         self._overview = overview
-        self._selectors = ThreadPoolExecutor(SELECTORS, thread_name_prefix="preview")
-
-    def close(self) -> None:
-        """Let its threads end: what nobody waits for any more is not begun."""
-        self._selectors.shutdown(wait=False, cancel_futures=True)
+        self._selectors = selectors
 
     async def preview(self, wanted: PreviewWanted) -> AsyncIterator[float | Preview]:
         """Yield how far the computation has come, and at last what the rule comes to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -17,9 +17,6 @@ from services.kit.errors import NotFound
 from services.segmentation.overview import Overview, revision_of
 from services.segmentation.selection import select
 from services.segmentation.sets import SetTree, audiences_of, held_for, people_of
-
-SELECTORS = 2
-"""Threads of their own for what is computed over everybody: it takes none from other reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,11 @@ class People:
 
 
 class Reads:
-    """The use cases of those who read in bulk."""
+    """The use cases of those who read in bulk; what is computed has threads of its own."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, selectors: Executor, overview: Overview) -> None:
         self._overview = overview
-        self._selectors = ThreadPoolExecutor(SELECTORS, thread_name_prefix="select")
-
-    def close(self) -> None:
-        """Let its threads end: what nobody waits for any more is not begun."""
-        self._selectors.shutdown(wait=False, cancel_futures=True)
+        self._selectors = selectors
 
     async def check(
         self, people: Sequence[int], audience_ids: Sequence[str]

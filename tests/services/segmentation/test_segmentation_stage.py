@@ -1,6 +1,7 @@
 """What the stage tells others while it works: the snapshot of a stop, and those who ask how far."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,9 @@ def audiences(*partitions: Partition) -> Audiences:
     async def append(_payload: bytes) -> int:
         raise AssertionError("nothing is saved here")
 
-    return Audiences(Overview(lambda: partitions), Freshness(), append, lambda: 1)
+    return Audiences(
+        ThreadPoolExecutor(1), Overview(lambda: partitions), Freshness(), append, lambda: 1
+    )
 
 
 def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
@@ -95,7 +98,8 @@ def test_an_audience_is_live_once_it_is_so_in_every_partition() -> None:
     assert asyncio.run(reads.get("visitors")).definition.state is State.BACKFILLING
     slow.activate("visitors", 1)
     assert asyncio.run(reads.get("visitors")).definition.state is State.ACTIVE
-    people = asyncio.run(Reads(Overview(lambda: (fast, slow))).members("visitors", None))
+    bulk = Reads(ThreadPoolExecutor(1), Overview(lambda: (fast, slow)))
+    people = asyncio.run(bulk.members("visitors", None))
     assert (people.count, people.revision) == (0, "0:0,1:0")
 
 
