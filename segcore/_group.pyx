@@ -7,7 +7,7 @@ them does not fit.
 
 from libc.stdint cimport INT64_MAX, uint8_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from segcore._column_tests cimport run_row
 from segcore._pages cimport pages_give, pages_take
@@ -27,6 +27,21 @@ from segcore._scan_words cimport (
     scan_sum64,
     scan_sum128,
 )
+
+cdef enum:
+    SPARES = 4
+    SPARE_LEAST = 1048576       # what is smaller the allocator keeps by itself
+    SPARE_MOST = 134217728
+
+cdef struct Spare:
+    void* cells
+    Py_ssize_t size
+
+# Memory of former questions. To ask the system for it anew may take longer than the answer, most of
+# all in a virtual machine. The interpreter's lock guards it.
+cdef Spare[SPARES] spares
+cdef Py_ssize_t spare_turn = 0
+
 
 cdef enum:
     MARK = 0
@@ -53,7 +68,7 @@ cdef class Group:
             self._allocate()
 
     def __dealloc__(self):
-        pages_give(self.cells, self.size)
+        give_cells(self.cells, self.size)
 
     cdef int _allocate(self) except -1:
         cdef Py_ssize_t size = self.ordinals
@@ -61,9 +76,9 @@ cdef class Group:
             size = self.ordinals // 8
         elif self.form != COUNT8:
             size = self.ordinals * (4 if self.form == COUNT32 else 8 if self.form == SUM64 else 16)
-        pages_give(self.cells, self.size)
+        give_cells(self.cells, self.size)
         self.size = max(1, size)
-        self.cells = pages_take(self.size)
+        self.cells = take_cells(self.size)
         if self.cells == NULL:
             raise MemoryError(f"no memory for the tallies of {self.ordinals} profiles")
         return 0
@@ -207,3 +222,33 @@ cdef class Group:
             for word in range(words):
                 found.words[word] = ~found.words[word]
         return found
+
+
+cdef void* take_cells(Py_ssize_t size) noexcept:
+    """Return zeroed memory, NULL where there is none."""
+    cdef void* found
+    cdef Py_ssize_t place
+    for place in range(SPARES):
+        if spares[place].cells != NULL and spares[place].size == size:
+            found = spares[place].cells
+            spares[place].cells = NULL
+            with nogil:
+                memset(found, 0, size)
+            return found
+    return pages_take(size)
+
+
+cdef void give_cells(void* cells, Py_ssize_t size) noexcept:
+    """Keep memory for the next question; what was kept longest makes room."""
+    global spare_turn
+    cdef Py_ssize_t place
+    if cells == NULL or not SPARE_LEAST <= size <= SPARE_MOST:
+        pages_give(cells, size)
+        return
+    for place in range(SPARES):
+        if spares[place].cells == NULL:
+            spares[place] = Spare(cells, size)
+            return
+    pages_give(spares[spare_turn].cells, spares[spare_turn].size)
+    spares[spare_turn] = Spare(cells, size)
+    spare_turn = (spare_turn + 1) % SPARES

@@ -14,6 +14,7 @@ from segcore._batch import Batch
 from segcore._selection import Selection
 from segcore.engine import Engine
 from segcore.event_columns import EventColumns, ItemColumns, PropertyColumn, TextColumn
+from segcore.history import Event
 from segcore.lanes import MOST, side_by_side
 from segcore.rule import (
     MICRO,
@@ -190,3 +191,17 @@ def test_work_that_no_thread_has_begun_is_done_by_who_asks() -> None:
 
     others, mine = side_by_side([ask, *[hold] * (MOST - 1)])[0]
     assert others is mine
+
+
+def test_the_memory_of_a_question_says_nothing_to_the_next_one() -> None:
+    many = 200_000  # from here on sums take memory that is kept
+    engine = Engine()
+    for ordinal, name in ((many, "buy"), (many - 1, "view")):
+        event = Event(f"e{ordinal}", name, 1, 1, "crm:1", {"great": 7.0})
+        engine.advance(1, inclusive=True)
+        engine.add_event(ordinal, event)
+    for _ in range(3):
+        for ordinal, name in ((many, "buy"), (many - 1, "view")):
+            rows = Rows(Scope.EVENT, (name,))
+            rule = _is(Comparison.EQ, rows, Fold.SUM, 7, GREAT)
+            assert list(select_bits(engine, rule).ids()) == [ordinal]
