@@ -134,8 +134,16 @@ class Database:
             raise postgres.unusable(self._place, error) from None
 
     def close(self) -> None:
-        """Close every connection; the object is of no use afterwards."""
-        self._engine.dispose()
+        """Close every connection; the object is of no use afterwards.
+
+        The one connection to a database in memory is closed once nobody is at it: the driver would
+        take it from under a statement.
+        """
+        if self._shared:
+            with self._turn.taken():
+                self._engine.dispose()
+        else:
+            self._engine.dispose()
 
     @contextmanager
     def _begun(self, mode: str) -> Iterator[Connection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,17 @@ def test_a_file_is_kept_so_that_a_commit_survives_a_power_cut(tmp_path: Path) ->
         ]
     assert settings == ["wal", 2, 1, 30_000]
     database.close()
+
+
+def test_a_database_in_memory_is_closed_once_nobody_is_at_it() -> None:
+    database = Database("sqlite://")
+    with ThreadPoolExecutor(1) as pool:
+        with database.read() as connection:
+            closed = pool.submit(database.close)
+            done, _ = wait([closed], timeout=0.2)
+            assert not done
+            assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+        closed.result(timeout=30)
 
 
 def test_a_signal_wakes_who_waits_for_less_and_never_goes_back(database: Database) -> None:
