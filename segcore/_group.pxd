@@ -19,6 +19,6 @@ cdef class Group:
     cdef int64_t values[BLOCK_ROWS]
     cdef int _allocate(self) except -1
     cdef bint take(self, RowScan scan) except -1 nogil
-    cdef bint _join(self, Group other) noexcept nogil
+    cdef bint _join(self, Group other, Py_ssize_t first, Py_ssize_t count) noexcept nogil
     cdef bint _add_up(self, RowScan scan, Block* block) except -1 nogil
     cdef const int64_t* _operands(self, RowScan scan, Block* block) except NULL nogil

@@ -159,25 +159,38 @@ cdef class Group:
                 fitting = fitting and self.take(scan)
         return fitting
 
-    def join(self, Group other not None):
-        """Take what a group of the same cells has found; tell whether all sums fit."""
+    def join(self, list others, Py_ssize_t part, Py_ssize_t parts):
+        """Take what groups of the same cells have found of one part of the ordinals of several.
+
+        Tells whether all sums fit.
+        """
+        cdef Group other
+        cdef Py_ssize_t words = self.ordinals >> 6
+        cdef Py_ssize_t first = words * part // parts << 6, end = words * (part + 1) // parts << 6
         cdef bint fitting = True
-        if other.cells != NULL:
-            with nogil:
-                fitting = self._join(other)
+        for other in others:
+            if other.cells != NULL:
+                with nogil:
+                    fitting = self._join(other, first, end - first) and fitting
         return fitting
 
-    cdef bint _join(self, Group other) noexcept nogil:
+    cdef bint _join(self, Group other, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
         if self.form == MARK:
-            scan_join_words(<uint64_t*> self.cells, <uint64_t*> other.cells, self.ordinals >> 6)
+            first >>= 6
+            scan_join_words(
+                <uint64_t*> self.cells + first, <uint64_t*> other.cells + first, count >> 6
+            )
         elif self.form == COUNT8:
-            scan_join8(<uint8_t*> self.cells, <uint8_t*> other.cells, self.ordinals)
+            scan_join8(<uint8_t*> self.cells + first, <uint8_t*> other.cells + first, count)
         elif self.form == COUNT32:
-            scan_join32(<uint32_t*> self.cells, <uint32_t*> other.cells, self.ordinals)
+            scan_join32(<uint32_t*> self.cells + first, <uint32_t*> other.cells + first, count)
         elif self.form == SUM64:
-            return scan_join64(<int64_t*> self.cells, <int64_t*> other.cells, self.ordinals)
+            return scan_join64(
+                <int64_t*> self.cells + first, <int64_t*> other.cells + first, count
+            )
         else:
-            scan_join128(self.cells, other.cells, self.ordinals)
+            first *= 16
+            scan_join128(<char*> self.cells + first, <char*> other.cells + first, count)
         return True
 
     def passing(self, low, high, bint negated):

@@ -46,6 +46,8 @@ cdef enum:
     HEADROOM = 1048576
     # Rows, or people, for which a thread is worth its while.
     LANE_ROWS = 131072
+    # Of another thread's cells, which are zeroed and joined in the time that a row takes.
+    JOINED_BYTES = 32
 
 
 class OutgrownError(Exception):
@@ -221,8 +223,11 @@ cdef class Selection:
         self._fill(group, rows, operand)
         return group
 
-    def _lanes(self, rows, operand=None):
-        """Return the scans of each thread, none where one is to do it all."""
+    def _lanes(self, rows, operand=None, Py_ssize_t cell_bytes=0):
+        """Return the scans of each thread, none where one is to do it all.
+
+        `cell_bytes` is what each thread has cells of.
+        """
         cdef RowScan scan
         cdef Table table
         cdef Py_ssize_t lane, lanes, count = 0
@@ -234,6 +239,8 @@ cdef class Selection:
             table = self.events.table(<uint32_t> self.texts.id_of(name))
             count += 0 if table is None else table.ordinals.size
         lanes = min(self.threads, count // self.share)
+        if count < 2 * cell_bytes // JOINED_BYTES:
+            return []
         found = [list(self.parts(rows, None, operand)) for lane in range(lanes)]
         for lane in range(lanes):
             for scan in found[lane]:
@@ -247,18 +254,22 @@ cdef class Selection:
 
     def _fill(self, Group group, rows, operand):
         """Let a group take rows, or what `operand` of them comes to."""
-        lanes = self._lanes(rows, operand)
-        if not lanes:
-            group.add(lambda: self.parts(rows, group, operand))
-            return
-        while True:
-            groups = [group, *[group.beside() for _ in lanes[1:]]]
-            works = [partial(each.take_all, scans) for each, scans in zip(groups, lanes)]
-            fitting = all(side_by_side(works))
-            if fitting and all([group.join(other) for other in groups[1:]]):
+        while lanes := self._lanes(rows, operand, group.size):
+            if self._fill_in_lanes(group, lanes):
                 return
             group.widen()
-            lanes = self._lanes(rows, operand)
+        group.add(lambda: self.parts(rows, group, operand))
+
+    def _fill_in_lanes(self, Group group, list lanes):
+        """Let a group take the rows of all scans; tell whether all sums fit."""
+        others = [group.beside() for _ in lanes[1:]]
+        works = [partial(each.take_all, scans) for each, scans in zip([group, *others], lanes)]
+        if not all(side_by_side(works)):
+            return False
+        parts = max(1, min(len(lanes), group.size // (self.share * JOINED_BYTES)))
+        return all(side_by_side([
+            partial(group.join, others, part, parts) for part in range(parts)
+        ]))
 
     def following(self, rows):
         """Return the bits of those who have a row that the one test in `follows` leaves."""

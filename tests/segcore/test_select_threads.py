@@ -42,8 +42,8 @@ from segcore.rule import (
 )
 from segcore.select import Question, select_bits
 
-PEOPLE = 9_000
-EVENTS = 30_000
+PEOPLE = 40_000
+EVENTS = 200_000
 NOW_MS = 1_000_000
 
 
