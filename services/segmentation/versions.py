@@ -62,10 +62,13 @@ class Versions:
     def is_ready(self, audience_id: str, version: int) -> bool:
         """Tell whether this is the next version and its members are known."""
         definition = self.library.pending.get(audience_id)
+        # Who tells of progress asks without the lock: it may be about to go live.
+        engine_id = self.builds.pending.get(audience_id)
         return (
             definition is not None
             and definition.version == version
-            and self.builds.is_evaluated(self.builds.pending[audience_id])
+            and engine_id is not None
+            and self.builds.is_evaluated(engine_id)
         )
 
     def make_ready(self, audience_id: str, version: int) -> None:

@@ -1,6 +1,7 @@
 """Versions of audiences in one partition: what fits, what is swapped with what, what is let go."""
 
 from dataclasses import replace
+from typing import Any
 
 from segcore import Event
 from segcore.rule import Aggregate, All, Expression, Fold, InAudience, Not, Rows, Scope
@@ -80,6 +81,22 @@ def test_the_engine_keeps_nothing_of_what_nobody_sees() -> None:
     made.delete("b")
     made.delete("a")
     assert made.engine.audiences() == ()
+
+
+def test_a_version_that_is_just_being_swapped_in_is_not_one_to_come() -> None:
+    made = partition(version("a", 1, did("visit")))
+    made.propose(version("a", 2, did("purchase")))
+    made.versions.make_ready("a", 2)
+    seen = []
+    evaluate = made.versions.builds.evaluate
+
+    def look(*number: Any) -> None:
+        seen.append(made.versions.is_ready("a", 2))  # as who asks for progress without the lock
+        evaluate(*number)
+
+    made.versions.builds.evaluate = look  # type: ignore[method-assign]
+    made.activate("a", 2)
+    assert seen == [False]
 
 
 def test_a_next_version_follows_an_audience_that_is_swapped_below_it() -> None:
