@@ -30,6 +30,9 @@ MARKS = ", ".join("?" * IN_LIMIT)
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's write: longer than any transaction of ours."""
 
+WAL_PAUSE_MS = 5
+"""How long to leave a new file to another process that prepares it."""
+
 POOL_SIZE = 32
 """Connections that are kept open: stages, waiting readers and RPC threads of one process."""
 
@@ -38,6 +41,9 @@ CHECKPOINT_PAGES = 8_000
 
 CACHE_KIB = 16 * 1024
 """What a connection keeps of the file: the upper pages of the indexes of a step's writes."""
+
+_REST = threading.Event()
+"""Nobody sets it: to wait for it is to rest."""
 
 _MODE = "coterie_mode"
 """Execution option that says how a transaction begins: `read`, `write` or `each` (none at all)."""
@@ -200,12 +206,26 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver would begin transactions by itself, and too late: we begin them.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
-        connection.execute("PRAGMA journal_mode = WAL")
+    _begin_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    """Let a new file have a write-ahead log; another process may be doing the same just now."""
+    for left in reversed(range(BUSY_TIMEOUT_MS // WAL_PAUSE_MS)):
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] in {"wal", "memory"}:
+            return
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            # Whoever is in its way is not waited for by SQLite: both hold a lock that both would
+            # have to give up.
+            if not left:
+                raise
+            _REST.wait(WAL_PAUSE_MS / 1000)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,27 @@ def test_a_file_is_kept_so_that_a_commit_survives_a_power_cut(tmp_path: Path) ->
         ]
     assert settings == ["wal", 2, 1, 30_000]
     database.close()
+
+
+def test_a_new_file_is_waited_for_while_another_process_prepares_it(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "rows.db", check_same_thread=False)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            opened = pool.submit(_first_read, tmp_path / "rows.db")
+            done, _ = wait([opened], timeout=0.2)
+            other.execute("ROLLBACK")
+            assert not done
+            assert opened.result(timeout=30) == "wal"
+
+
+def _first_read(path: Path) -> object:
+    database = Database(f"sqlite:///{path}")
+    try:
+        with database.read() as connection:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    finally:
+        database.close()
 
 
 def test_a_database_in_memory_is_closed_once_nobody_is_at_it() -> None:
