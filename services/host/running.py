@@ -75,11 +75,16 @@ class Running:
         """Drain the server, then end the tasks and the stages; also undoes half a start."""
         if self._watch is not None:
             self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
-        await self._server.stop(self._drain_s)
-        if self._started:
-            await self.module.stop()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        try:
+            await self._server.stop(self._drain_s)
+            if self._started:
+                await self.module.stop()
+        finally:
+            # Whatever went wrong before: the files that a stage reads are closed next.
+            await self._stop_stages()
+
+    async def _stop_stages(self) -> None:
         stops = [asyncio.to_thread(runner.stop, STAGE_STOP_S) for runner in self._runners]
         for stage, ended in zip(self.module.stages, await asyncio.gather(*stops), strict=True):
             if not ended:

@@ -31,6 +31,8 @@ PAUSE_S = 1.0
 """How long a message rests after a failure of ours, such as of the database."""
 FINISH_S = 5.0
 """How long a stop waits for providers that are being called."""
+CANCEL_S = 1.0
+"""How long a call that is cancelled may go on before it is cancelled again."""
 UNKNOWN_LANE_SLOTS = 4
 """For messages to lanes without a provider: they only come to their end."""
 AHEAD = 3
@@ -77,8 +79,7 @@ class Dispatcher:
             await self._recover()
             while True:
                 self._woken.clear()
-                if is_ready():
-                    await self._turn()
+                await self._turn(is_ready)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PATIENCE_S):
                         await self._woken.wait()
@@ -121,9 +122,10 @@ class Dispatcher:
             else:
                 return
 
-    async def _turn(self) -> None:
+    async def _turn(self, is_ready: Callable[[], bool]) -> None:
         try:
-            await self.send_due()
+            if is_ready():
+                await self.send_due()
         except Exception as error:  # noqa: BLE001 - the root of a task: it logs and tries again
             _note("dispatch_failed", error)
             await asyncio.sleep(PAUSE_S)
@@ -244,10 +246,12 @@ class Dispatcher:
         if not self._tasks:
             return
         _, unfinished = await asyncio.wait(self._tasks, timeout=FINISH_S)
-        for task in unfinished:
-            # What it had claimed is found so when messaging starts again.
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        while unfinished:
+            for task in unfinished:
+                # What it had claimed is found so when messaging starts again.
+                task.cancel()
+            # A provider's library may let a cancellation pass unheard.
+            _, unfinished = await asyncio.wait(unfinished, timeout=CANCEL_S)
 
 
 def _note(event: str, error: Exception) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 import grpc.aio
+import structlog
 
 from coterie.messaging.v1 import messaging_service_pb2_grpc as rpc
 from services.kit.errors import Unavailable
@@ -17,7 +18,7 @@ from services.kit.log.paired import PairedLog
 from services.kit.log.port import LogError
 from services.kit.module import Context
 from services.kit.sql_stage import SqlStage
-from services.kit.stage import StageState
+from services.kit.stage import StageState, describe
 from services.messaging import tables
 from services.messaging.api import MessagingApi, Reads
 from services.messaging.app import Publication, Suppressions, Templates
@@ -33,6 +34,8 @@ from services.messaging.store import MessagingStore
 NAME = "messaging"
 LETTERS = "letters"
 """The folder of the data directory that takes what no provider is configured for."""
+
+log = structlog.get_logger("messaging")
 
 
 class MessagingModule:
@@ -102,12 +105,12 @@ class MessagingModule:
         self._loop = None
         for task in reversed(self._tasks):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
         if self._relay is not None:
-            # What is not told now is told after the next start.
-            with suppress(LogError, Unavailable):
+            try:
                 await self._relay.relay()
+            except Exception as error:  # noqa: BLE001  # whatever it is: it is told after the next start
+                log.warning("outcomes_not_told", error=describe(error))
         await self._commit.close()
         for provider in self._providers.values():
             await provider.close()

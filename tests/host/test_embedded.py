@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def _kept(modules: list[TinyModule], spoil: Callable[[TinyModule], None] | None 
 
 def _break(module: TinyModule) -> None:
     module.copy.broken = True
+
+
+def _spoil_stop(module: TinyModule) -> None:
+    async def fail() -> None:
+        raise RuntimeError("the server of the tables is away")
+
+    module.stop = fail  # type: ignore[method-assign]
+
+
+def test_a_stop_that_fails_ends_the_stages_all_the_same(data_dir: Path) -> None:
+    async def run() -> None:
+        suite = _suite(data_dir, _kept([], _spoil_stop))
+        await suite.start()
+        assert "copy-0" in {thread.name for thread in threading.enumerate()}
+        with pytest.raises(RuntimeError, match="away"):
+            await suite.stop()
+        assert "copy-0" not in {thread.name for thread in threading.enumerate()}
+
+    asyncio.run(run())
 
 
 def test_a_started_service_answers_calls_health_reflection_and_progress(data_dir: Path) -> None:

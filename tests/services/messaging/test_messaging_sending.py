@@ -34,6 +34,8 @@ from messaging_world import (
 
 from coterie.type.v1 import message_pb2 as type_pb2
 from services.kit.ids import derive_id
+from services.kit.log.port import LogError
+from services.messaging import dispatcher
 from services.messaging.domain.lanes import Lane
 from services.messaging.providers.http import HttpProvider
 from tests.mailbox import (
@@ -236,6 +238,33 @@ def test_a_note_to_the_staff_needs_no_address(world: World) -> None:
         assert world.message().profile_id == BETH
 
     play(world, story)
+
+
+def test_a_log_that_fails_while_the_dispatcher_looks_does_not_end_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "PAUSE_S", 0)
+    looks = iter([LogError("the disk is away"), False])
+
+    async def story() -> None:
+        again = asyncio.Event()
+
+        def is_ready() -> bool:
+            look = next(looks)
+            if isinstance(look, LogError):
+                raise look
+            again.set()
+            return look
+
+        sending = asyncio.create_task(world.dispatcher.run(is_ready))
+        async with asyncio.timeout(20):
+            while not again.is_set():
+                world.dispatcher.wake()
+                await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("turns", range(8))
