@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,19 +116,23 @@ class LoadRun:
                 self._clock.monotonic_us() + round(options.warmup_s * SECOND_US) + START_US
             )
             showing = asyncio.create_task(self._show(timeline, calls), name="load-display")
-            sending = asyncio.gather(driver.ingest(batches), driver.read(known), prober.probe())
+            sending = [
+                asyncio.create_task(each, name="load-sending")
+                for each in (driver.ingest(batches), driver.read(known), prober.probe())
+            ]
             try:
-                await sending
+                await asyncio.gather(*sending)
                 await timeline.reach(recorder.until_us)
                 self._cut(timeline)
                 drain_s = STOP_DRAIN_S if self._stop.is_set() else options.timeout_s
                 await calls.drain(drain_s)
                 await prober.settle(drain_s)
             finally:
-                for task in (sending, showing):
+                for task in (*sending, showing):
                     task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await asyncio.wait((*sending, showing))
+        if not showing.cancelled():
+            showing.result()
         if calls.failure is not None:
             raise calls.failure
 
