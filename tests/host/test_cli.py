@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -84,7 +85,7 @@ def test_up_reports_serves_and_stops_at_a_signal(data_dir: Path, number: signal.
         text=True,
     )
     assert process.stdout
-    seen = list(iter(process.stdout.readline, "Ctrl-C stops.\n"))
+    seen = list(itertools.takewhile(lambda line: line != "Ctrl-C stops.\n", process.stdout))
     try:
         assert [line.split()[::2] for line in seen[1:6]] == [[name, "serving"] for name in SERVICES]
         assert str(data_dir) in seen[6]

@@ -147,7 +147,7 @@ def test_a_service_that_goes_away_shows_as_errors_and_the_run_goes_on(tmp_path: 
         await suite.start()
         config, report = tmp_path / "target.yaml", tmp_path / "report"
         config.write_text(f"peers: {json.dumps(dict(suite.addresses()))}\n")
-        rates = ("--rate", "400", "--duration", "3", "--warmup", "0", "--timeout", "1")
+        rates = ("--rate", "400", "--duration", "10", "--warmup", "0", "--timeout", "1")
         process = await _measuring(config, *rates, *SMALL, "--report", str(report))
         await suite.stop()
         output, _ = await process.communicate()

@@ -16,13 +16,17 @@ import yaml
 
 from services.kit.config import SERVICES
 
-GIVEN_BY_HAND = range(10_000, 32_768)
+GIVEN_BY_HAND = range(10_000, 32_400)
 """Ports that the system gives to nobody who asks for any: between our look and our use of one that
 it does give, another test beside this one may have got it."""
+WORKERS = 8
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+OURS = GIVEN_BY_HAND[WORKER::WORKERS]
+"""Those of them that no other worker of this run draws."""
 
 
 def free_ports() -> dict[str, int]:
-    drawn = iter(random.SystemRandom().sample(GIVEN_BY_HAND, 50 * len(SERVICES)))
+    drawn = iter(random.SystemRandom().sample(OURS, 50 * len(SERVICES)))
     return {name: next(port for port in drawn if _is_free(port)) for name in SERVICES}
 
 
@@ -50,11 +54,9 @@ def start(
     environment = {**os.environ, "COTERIE_FAILPOINT": failpoint}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    for line in process.stdout:
-        if "Ctrl-C" in line:
-            return process
-    process.stdout.close()
-    raise AssertionError(f"{arguments} ended with {process.wait()}")
+    if not any("Ctrl-C" in line for line in process.stdout):
+        raise AssertionError(f"{arguments} ended with {stop(process)}")
+    return process
 
 
 def start_all(
@@ -68,8 +70,13 @@ def start_all(
 
 
 def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> int:
+    """Stop a process that was started here; one that does not stop is killed. Return its code."""
     process.send_signal(how)
-    code = process.wait(30)
+    try:
+        code = process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
     assert process.stdout is not None
     process.stdout.close()
     return code
@@ -84,7 +91,8 @@ def one_process_a_service(
     config = write_config(directory, ports, **settings)
     processes: list[subprocess.Popen[str]] = []
     try:
-        processes += [start(directory, config, "serve", name) for name in SERVICES]
+        # One by one: those that have started are stopped where one does not.
+        processes.extend(start(directory, config, "serve", name) for name in SERVICES)
         yield {name: f"127.0.0.1:{port}" for name, port in ports.items()}, config
     finally:
         codes = [stop(each) for each in reversed(processes)]

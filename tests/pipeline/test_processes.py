@@ -62,8 +62,10 @@ def test_a_kill_in_the_middle_and_everything_sent_again_change_nothing(
             return await picture(app)
 
     process, addresses = start_all(tmp_path)
-    asyncio.run(until_the_kill(process, addresses))
-    stop(process, signal.SIGKILL)
+    try:
+        asyncio.run(until_the_kill(process, addresses))
+    finally:
+        stop(process, signal.SIGKILL)
     process, addresses = start_all(tmp_path)
     try:
         seen = asyncio.run(all_again(addresses))

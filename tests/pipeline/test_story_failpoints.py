@@ -122,12 +122,12 @@ async def crash_and_go_on(prepared: Path, directory: Path, failpoint: str) -> Ou
     with Phones() as phones:
         providers = {"sms": phones.url}
         process, addresses = start_all(directory, failpoint=failpoint, providers=providers)
-        scene = await play(addresses, 0)
-        crashed = process.poll() == -signal.SIGKILL
-        if crashed:
-            stop(process)
-            process, addresses = start_all(directory, providers=providers)
         try:
+            scene = await play(addresses, 0)
+            crashed = process.poll() == -signal.SIGKILL
+            if crashed:
+                stop(process)
+                process, addresses = start_all(directory, providers=providers)
             await play(addresses, scene)
             sent, ends = await look(addresses)
         finally:

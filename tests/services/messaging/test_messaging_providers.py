@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,6 @@ from tests.mailbox import (
     answer,
     answer_twice,
     hang_up,
-    open_http_mailbox,
     stay_silent,
     trickle,
 )
@@ -92,8 +92,10 @@ def test_an_unanswered_call_is_made_again_with_the_same_key_and_body(
         # Whatever the person is called by now: one key stands for one body.
         world.feed(attributes(first_name="Elizabeth"))
         mailbox.behaviour = answer("200 OK")
+        world.providers[Lane.SMS] = patient = HttpProvider(mailbox.url)
         world.feed(tick(), at=NOON + SECOND)
         await world.dispatch()
+        await patient.close()
         assert world.fate() == (SENT, "")
         assert len(mailbox.requests) == 2
         assert len({(each.key, each.raw) for each in mailbox.requests}) == 1
@@ -204,11 +206,12 @@ def test_a_provider_that_is_away_for_a_day_is_given_up(world: World) -> None:
         assert due_ms is None
 
     async def run() -> None:
-        async with open_http_mailbox() as mailbox:
-            port = mailbox.port
-        http = HttpProvider(f"http://127.0.0.1:{port}/", timeout_s=10)
-        world.providers[Lane.SMS] = http
-        await story(world, mailbox)
-        await http.close()
+        # It has the port, so that nobody else gets it, and does not listen.
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            http = HttpProvider(f"http://127.0.0.1:{deaf.getsockname()[1]}/", timeout_s=10)
+            world.providers[Lane.SMS] = http
+            await story(world, HttpMailbox())
+            await http.close()
 
     asyncio.run(run())
