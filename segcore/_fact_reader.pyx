@@ -154,6 +154,7 @@ cdef class FactReader:
         cdef int found
         if take(given, &input) == BAD:
             return BAD
+        body = input  # It is read only once it was entered, which compilers do not see.
         if self.count == self.room:
             self.room = max(64, self.room * 2)
             self.facts = <FactPlace*> more(self.facts, self.room * sizeof(FactPlace))

@@ -190,7 +190,9 @@ cdef class Group:
             )
         else:
             first *= 16
-            scan_join128(<char*> self.cells + first, <char*> other.cells + first, count)
+            scan_join128(
+                <void*> (<char*> self.cells + first), <void*> (<char*> other.cells + first), count
+            )
         return True
 
     def passing(self, low, high, bint negated):
