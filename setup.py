@@ -92,6 +92,7 @@ kernels = [
 
 setup(
     cmdclass={"build_py": BuildPy, "protos": Protos},
+    options={"build_ext": {"parallel": True}},
     ext_modules=cythonize(
         kernels,
         quiet=True,
