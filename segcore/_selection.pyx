@@ -239,7 +239,8 @@ cdef class Selection:
             table = self.events.table(<uint32_t> self.texts.id_of(name))
             count += 0 if table is None else table.ordinals.size
         lanes = min(self.threads, count // self.share)
-        if count < 2 * cell_bytes // JOINED_BYTES:
+        # A second thread saves half of the rows, and has to save more than its cells cost.
+        if lanes < 2 or count < 2 * cell_bytes // JOINED_BYTES:
             return []
         found = [list(self.parts(rows, None, operand)) for lane in range(lanes)]
         for lane in range(lanes):
@@ -250,7 +251,7 @@ cdef class Selection:
             turns = Turns()
             for scan in shared:
                 scan.turns = turns
-        return found if lanes > 1 else []
+        return found
 
     def _fill(self, Group group, rows, operand):
         """Let a group take rows, or what `operand` of them comes to."""

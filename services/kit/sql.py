@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from services.kit import postgres
+from services.kit.clock import SystemClock
 from services.kit.signal import Signal
 
 _T = TypeVar("_T")
@@ -215,17 +216,19 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_wal(connection: sqlite3.Connection) -> None:
     """Let a new file have a write-ahead log; another process may be doing the same just now."""
-    for left in reversed(range(BUSY_TIMEOUT_MS // WAL_PAUSE_MS)):
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] in {"wal", "memory"}:
-            return
+    clock = SystemClock()
+    end_ms = clock.monotonic_ms() + BUSY_TIMEOUT_MS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError:
             # Whoever is in its way is not waited for by SQLite: both hold a lock that both would
             # have to give up.
-            if not left:
+            if clock.monotonic_ms() > end_ms:
                 raise
             _REST.wait(WAL_PAUSE_MS / 1000)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

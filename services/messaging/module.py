@@ -8,7 +8,6 @@ from contextlib import suppress
 from functools import partial
 
 import grpc.aio
-import structlog
 
 from coterie.messaging.v1 import messaging_service_pb2_grpc as rpc
 from services.kit.errors import Unavailable
@@ -18,7 +17,7 @@ from services.kit.log.paired import PairedLog
 from services.kit.log.port import LogError
 from services.kit.module import Context
 from services.kit.sql_stage import SqlStage
-from services.kit.stage import StageState, describe
+from services.kit.stage import StageState
 from services.messaging import tables
 from services.messaging.api import MessagingApi, Reads
 from services.messaging.app import Publication, Suppressions, Templates
@@ -34,8 +33,6 @@ from services.messaging.store import MessagingStore
 NAME = "messaging"
 LETTERS = "letters"
 """The folder of the data directory that takes what no provider is configured for."""
-
-log = structlog.get_logger("messaging")
 
 
 class MessagingModule:
@@ -107,10 +104,7 @@ class MessagingModule:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         if self._relay is not None:
-            try:
-                await self._relay.relay()
-            except Exception as error:  # noqa: BLE001  # whatever it is: it is told after the next start
-                log.warning("outcomes_not_told", error=describe(error))
+            await self._relay.attempt()
         await self._commit.close()
         for provider in self._providers.values():
             await provider.close()

@@ -39,14 +39,19 @@ class Relay:
         """Relay until cancelled."""
         while True:
             self._woken.clear()
-            try:
-                more = await self.relay()
-            except Exception as error:  # noqa: BLE001 - the root of a task: it logs and tries again
-                log.warning("outcomes_not_told", error=describe(error))
+            more = await self.attempt()
+            if more is None:
                 await asyncio.sleep(PAUSE_S)
-                continue
-            if not more:
+            elif not more:
                 await self._woken.wait()
+
+    async def attempt(self) -> int | None:
+        """Do as `relay`; None where it failed: what is not told now is told later."""
+        try:
+            return await self.relay()
+        except Exception as error:  # noqa: BLE001 - the root of a task: it logs and tries again
+            log.warning("outcomes_not_told", error=describe(error))
+            return None
 
     async def relay(self) -> int:
         """Append what waits now, in order; return how much it was."""

@@ -45,17 +45,16 @@ def _break(module: TinyModule) -> None:
     module.copy.broken = True
 
 
-def _spoil_stop(module: TinyModule) -> None:
-    async def fail() -> None:
+def test_a_stop_that_fails_ends_the_stages_all_the_same(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: TinyModule) -> None:
         raise RuntimeError("the server of the tables is away")
 
-    module.stop = fail  # type: ignore[method-assign]
-
-
-def test_a_stop_that_fails_ends_the_stages_all_the_same(data_dir: Path) -> None:
     async def run() -> None:
-        suite = _suite(data_dir, _kept([], _spoil_stop))
+        suite = _suite(data_dir)
         await suite.start()
+        monkeypatch.setattr(TinyModule, "stop", fail)
         assert "copy-0" in {thread.name for thread in threading.enumerate()}
         with pytest.raises(RuntimeError, match="away"):
             await suite.stop()

@@ -124,20 +124,20 @@ def check_tree(text: str, tree: Expression) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=2_000)
 @example("\ud800")
 def test_any_text_compiles_or_is_refused(text: str) -> None:
     check(text)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["", " "]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=2_000)
 def test_any_heap_of_words_compiles_or_is_refused(words: list[str], between: str) -> None:
     check(between.join(words))
 
 
 @given(st.sampled_from(SEEDS), st.randoms(use_true_random=False), st.integers(1, 4))
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800, deadline=2_000)
 def test_a_rule_with_mistakes_compiles_or_is_refused(
     seed: str, random_: random.Random, mistakes: int
 ) -> None:
@@ -185,7 +185,7 @@ def conditions() -> st.SearchStrategy[str]:
 
 
 @given(conditions())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=2_000)
 def test_what_the_grammar_makes_compiles(text: str) -> None:
     outcome = attempt(text)
     if isinstance(outcome, RuleError):

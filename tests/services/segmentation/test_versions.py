@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from segcore import Event
 from segcore.rule import Aggregate, All, Expression, Fold, InAudience, Not, Rows, Scope
 from segcore.rule_json import to_json
@@ -83,7 +85,9 @@ def test_the_engine_keeps_nothing_of_what_nobody_sees() -> None:
     assert made.engine.audiences() == ()
 
 
-def test_a_version_that_is_just_being_swapped_in_is_not_one_to_come() -> None:
+def test_a_version_that_is_just_being_swapped_in_is_not_one_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made = partition(version("a", 1, did("visit")))
     made.propose(version("a", 2, did("purchase")))
     made.versions.make_ready("a", 2)
@@ -94,7 +98,7 @@ def test_a_version_that_is_just_being_swapped_in_is_not_one_to_come() -> None:
         seen.append(made.versions.is_ready("a", 2))  # as who asks for progress without the lock
         evaluate(*number)
 
-    made.versions.builds.evaluate = look  # type: ignore[method-assign]
+    monkeypatch.setattr(made.versions.builds, "evaluate", look)
     made.activate("a", 2)
     assert seen == [False]
 
